@@ -1,0 +1,583 @@
+"""Compare one argument (a critic) or one answer (a text expectation) with what was expected: data and a pure `score`.
+
+A critic that cannot read a value scores 0 and says why; it never raises on what a model wrote.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
+
+from mcp_evals.text import rouge1, tfidf_cosine
+from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
+
+from mcp_evals.json_match import ABSENT, Difference, Value, json_difference, json_equal
+from mcp_evals.model import Finite, Fraction, Model, NonNegative, parse_json
+from mcp_evals.plugins import load_plugin
+
+WeightName = Literal["minimal", "very_low", "low", "medium", "high", "very_high", "critical"]
+Weight = WeightName | NonNegative
+"""Importance beside its neighbours: a number, or a word; `medium` is 1, each step is a quarter."""
+_WEIGHT_NAMES: Final = ("minimal", "very_low", "low", "medium", "high", "very_high", "critical")
+
+SEARCH_TIMEOUT_S: Final = 1.0
+"""A pattern that takes longer than this on one text is given up: it backtracks without bound."""
+
+
+def weight_number(weight: Weight) -> float:
+    """The number behind a weight: `minimal` 0.25, `medium` 1, `critical` 1.75."""
+    return (_WEIGHT_NAMES.index(weight) + 1) / 4 if isinstance(weight, str) else float(weight)
+
+
+class Match(NamedTuple):
+    """How well one value fits."""
+
+    score: float
+    """From 0 to 1."""
+    reason: str | None = None
+    """Why it is not 1."""
+
+
+PERFECT: Final = Match(1.0)
+
+
+# --- critics: one argument
+
+
+class _Critic(Model):
+    field: str = Field(min_length=1)
+    """The argument, as a dotted path: `amount`, `address.city`, `items.0.name`."""
+    weight: Weight = "medium"
+    """Importance beside the call's other arguments."""
+    needs_expected: ClassVar[bool] = True
+    """Whether it compares with an expected value, rather than judging the actual one alone."""
+
+    def score(self, expected: Value, actual: Value) -> Match:
+        """How well `actual` fits, from 0 to 1."""
+        raise NotImplementedError
+
+
+class Exact(_Critic):
+    """The same JSON value."""
+
+    kind: Literal["exact"] = "exact"
+    """Chooses this critic."""
+    cast: bool = False
+    """Also accept a number, boolean or null that was written as text, and the other way round: `"5"` for 5."""
+    text: Literal["exact", "ignore_case", "bfcl"] = "exact"
+    """How texts compare; `bfcl` drops spaces and `,./-_*^`, ignores case and reads ' as "."""
+
+    def score(self, expected: Value, actual: Value) -> Match:
+        left, right = _folded(expected, self.text), _folded(actual, self.text)
+        found = json_difference(left, right)
+        if found and self.cast and json_equal(_cast(left), _cast(right)):
+            found = None
+        return PERFECT if found is None else Match(0.0, _difference_text(found, expected, actual))
+
+
+class Numeric(_Critic):
+    """A number near the expected one."""
+
+    kind: Literal["numeric"] = "numeric"
+    """Chooses this critic."""
+    tolerance: NonNegative | None = None
+    """Full score up to this distance, none beyond it."""
+    low: Finite | None = None
+    """Lower end of the scale: the score falls in a line from 1 to 0 over `high - low`."""
+    high: Finite | None = None
+    """Upper end of the scale."""
+    cast: bool = False
+    """Also read a number that was written as text."""
+
+    @model_validator(mode="after")
+    def _one_scale(self) -> Self:
+        if (self.low is None) != (self.high is None) or (self.tolerance is None) == (self.low is None):
+            raise ValueError("give either `tolerance`, or `low` and `high`")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f"`low` {self.low:g} must be less than `high` {self.high:g}")
+        return self
+
+    def score(self, expected: Value, actual: Value) -> Match:
+        wanted, got = _number(expected, cast=self.cast), _number(actual, cast=self.cast)
+        if wanted is None or got is None:
+            return Match(0.0, f"{_shown(actual if got is None else expected)} is not a number")
+        distance = abs(wanted - got)
+        if self.tolerance is not None:
+            # Decimal fractions such as 0.1 have no exact float, so the limit itself gets a hair of room.
+            within = distance <= self.tolerance or math.isclose(distance, self.tolerance, rel_tol=1e-9)
+            return (
+                PERFECT
+                if within
+                else Match(0.0, f"{got:g} is {distance:g} from {wanted:g}; {self.tolerance:g} allowed")
+            )
+        assert self.low is not None and self.high is not None  # noqa: S101, PT018  the validator gave both
+        score = max(0.0, 1.0 - distance / (self.high - self.low))
+        return PERFECT if score == 1.0 else Match(score, f"{got:g} is {distance:g} from {wanted:g}")
+
+
+class Datetime(_Critic):
+    """A point in time near the expected one; parts that are missing are never filled from today."""
+
+    kind: Literal["datetime"] = "datetime"
+    """Chooses this critic."""
+    tolerance_s: NonNegative = 0.0
+    """Full score up to this many seconds apart."""
+    zero_at_s: NonNegative = 0.0
+    """No score from this many seconds on; between the two it falls in a line."""
+    timezone: str = "UTC"
+    """IANA zone of a time that names none."""
+
+    @model_validator(mode="after")
+    def _known_zone(self) -> Self:
+        from zoneinfo import ZoneInfo  # reads the zone database only where a suite uses it
+
+        try:
+            ZoneInfo(self.timezone)
+        except (ValueError, OSError, KeyError):
+            raise ValueError(f'no time zone "{self.timezone}"; use an IANA name such as "Europe/Paris"') from None
+        return self
+
+    def score(self, expected: Value, actual: Value) -> Match:
+        wanted, got = _moment(expected, self.timezone), _moment(actual, self.timezone)
+        if wanted is None or got is None:
+            return Match(0.0, f"{_shown(actual if got is None else expected)} is not a date or time")
+        if wanted.parts != got.parts:
+            return Match(0.0, f"{_shown(actual)} gives {got.parts}, {_shown(expected)} gives {wanted.parts}")
+        apart = abs(wanted.epoch_s - got.epoch_s)
+        if apart <= self.tolerance_s:
+            return PERFECT
+        room = self.zero_at_s - self.tolerance_s
+        score = max(0.0, 1.0 - (apart - self.tolerance_s) / room) if room > 0 else 0.0
+        return Match(score, f"{apart:g} s apart; {self.tolerance_s:g} s allowed")
+
+
+class Similarity(_Critic):
+    """A text like the expected one."""
+
+    kind: Literal["similarity"] = "similarity"
+    """Chooses this critic."""
+    metric: Literal["tfidf", "rouge1"] = "tfidf"
+    """Cosine of TF-IDF vectors, or ROUGE-1 F with stemming."""
+    pass_at: Fraction = 0.8
+    """From this similarity on the score is 1; below it, the similarity itself."""
+
+    def score(self, expected: Value, actual: Value) -> Match:
+        if not isinstance(expected, str) or not isinstance(actual, str):
+            return Match(0.0, f"{_shown(expected if isinstance(actual, str) else actual)} is not text")
+        return _similar(expected, actual, self.metric, self.pass_at)
+
+
+class OneOf(_Critic):
+    """Any of some values."""
+
+    kind: Literal["one_of"] = "one_of"
+    """Chooses this critic."""
+    values: tuple[JsonValue, ...] = Field(min_length=1)
+    """The accepted values."""
+    needs_expected: ClassVar[bool] = False
+
+    def score(self, expected: Value, actual: Value) -> Match:
+        if any(json_equal(value, actual) for value in self.values):
+            return PERFECT
+        return Match(0.0, f"{_shown(actual)} is none of {_shown(list(self.values))}")
+
+
+class SetCritic(_Critic):
+    """A list whose order does not matter."""
+
+    kind: Literal["set"] = "set"
+    """Chooses this critic."""
+    relation: Literal["equal", "subset", "superset"] = "equal"
+    """`subset`: nothing but expected items; `superset`: at least the expected items."""
+
+    def score(self, expected: Value, actual: Value) -> Match:
+        if not isinstance(expected, list) or not isinstance(actual, list):
+            return Match(0.0, f"{_shown(expected if isinstance(actual, list) else actual)} is not a list")
+        missing, extra = _multiset_difference(expected, actual)
+        lost = 0 if self.relation == "subset" else len(missing)
+        surplus = 0 if self.relation == "superset" else len(extra)
+        if not lost and not surplus:
+            return PERFECT
+        common = len(expected) - len(missing)
+        named = [f"missing {_shown(missing)}"] * bool(lost) + [f"not expected {_shown(extra)}"] * bool(surplus)
+        return Match(2 * common / (2 * common + lost + surplus), "; ".join(named))
+
+
+class PatternCritic(_Critic):
+    """A text that a regular expression finds something in."""
+
+    kind: Literal["pattern"] = "pattern"
+    """Chooses this critic."""
+    pattern: str
+    """Regular expression; it may match anywhere, so anchor it with `^` and `$` where it must be the whole."""
+    needs_expected: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _compiles(self) -> Self:
+        _compile(self.pattern)
+        return self
+
+    def score(self, expected: Value, actual: Value) -> Match:
+        if not isinstance(actual, str):
+            return Match(0.0, f"{_shown(actual)} is not text")
+        return _search(self.pattern, actual)
+
+
+class Range(_Critic):
+    """A number between two bounds."""
+
+    kind: Literal["range"] = "range"
+    """Chooses this critic."""
+    low: Finite | None = None
+    """Least accepted value."""
+    high: Finite | None = None
+    """Greatest accepted value."""
+    needs_expected: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _some_bound(self) -> Self:
+        if self.low is None and self.high is None:
+            raise ValueError("give `low`, `high` or both")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"`low` {self.low:g} must not be greater than `high` {self.high:g}")
+        return self
+
+    def score(self, expected: Value, actual: Value) -> Match:
+        number = _number(actual)
+        if number is None:
+            return Match(0.0, f"{_shown(actual)} is not a number")
+        if self.low is not None and number < self.low:
+            return Match(0.0, f"{number:g} is below {self.low:g}")
+        if self.high is not None and number > self.high:
+            return Match(0.0, f"{number:g} is above {self.high:g}")
+        return PERFECT
+
+
+class Present(_Critic):
+    """An argument that is given, whatever its value; or one that is not."""
+
+    kind: Literal["present"] = "present"
+    """Chooses this critic."""
+    present: bool = True
+    """False: the argument must be left out."""
+    needs_expected: ClassVar[bool] = False
+
+    def score(self, expected: Value, actual: Value) -> Match:
+        if (actual is not ABSENT) == self.present:
+            return PERFECT
+        return Match(0.0, "not given" if self.present else f"given as {_shown(actual)}; it must be left out")
+
+
+class Custom(_Critic):
+    """A function that an installed package registers in the entry-point group `mcp_evals.critics`."""
+
+    kind: Literal["custom"] = "custom"
+    """Chooses this critic."""
+    name: str
+    """Name of the registered function `(expected, actual, params) -> number from 0 to 1`."""
+    params: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
+    """Handed to the function as they are."""
+    needs_expected: ClassVar[bool] = False
+
+    def score(self, expected: Value, actual: Value) -> Match:
+        function = load_plugin("critics", self.name)
+        plain = [None if value is ABSENT else value for value in (expected, actual)]
+        try:
+            score = float(function(*plain, self.params))
+        except Exception as error:  # noqa: BLE001  foreign code may raise anything; it costs its weight, not the run
+            return Match(0.0, f"critic {self.name} raised {type(error).__name__}: {error}")
+        if not 0.0 <= score <= 1.0:
+            return Match(0.0, f"critic {self.name} returned {score}, which is not from 0 to 1")
+        return PERFECT if score == 1.0 else Match(score, f"critic {self.name} gave {score:g}")
+
+
+Critic = Annotated[
+    Exact | Numeric | Datetime | Similarity | OneOf | SetCritic | PatternCritic | Range | Present | Custom,
+    Field(discriminator="kind"),
+]
+"""How one argument is compared."""
+
+
+# --- text expectations: one answer
+
+
+class _TextExpectation(Model):
+    weight: Weight | None = None
+    """None: a gate, which fails the case when it fails. A weight: it counts into the score instead."""
+
+    def score(self, answer: str) -> Match:
+        """How well the answer fits, from 0 to 1."""
+        raise NotImplementedError
+
+    @property
+    def name(self) -> str:
+        """Short name for the evidence, such as `contains`."""
+        return next(iter(type(self).model_fields))
+
+
+class _CaseOption(_TextExpectation):
+    ignore_case: bool = False
+    """Upper and lower case are the same."""
+
+    def _case(self, text: str) -> str:
+        return text.casefold() if self.ignore_case else text
+
+
+class Equals(_CaseOption):
+    """The whole answer, without blanks around it."""
+
+    equals: str
+    """The answer."""
+
+    def score(self, answer: str) -> Match:
+        same = self._case(answer.strip()) == self._case(self.equals.strip())
+        return PERFECT if same else Match(0.0, "the answer is another text")
+
+
+class Contains(_CaseOption):
+    """A text that must occur."""
+
+    contains: str
+    """The text."""
+
+    def score(self, answer: str) -> Match:
+        return (
+            PERFECT
+            if self._case(self.contains) in self._case(answer)
+            else Match(0.0, f"output missing: {self.contains!r}")
+        )
+
+
+class NotContains(_CaseOption):
+    """A text that must not occur."""
+
+    not_contains: str
+    """The text."""
+
+    def score(self, answer: str) -> Match:
+        found = self._case(self.not_contains) in self._case(answer)
+        return Match(0.0, f"output must not contain: {self.not_contains!r}") if found else PERFECT
+
+
+class Pattern(_TextExpectation):
+    """A regular expression that must find something."""
+
+    pattern: str
+    """Regular expression; it may match anywhere."""
+
+    @model_validator(mode="after")
+    def _compiles(self) -> Self:
+        _compile(self.pattern)
+        return self
+
+    def score(self, answer: str) -> Match:
+        return _search(self.pattern, answer)
+
+
+class Similar(_TextExpectation):
+    """An answer like a reference."""
+
+    similar: str
+    """The reference."""
+    metric: Literal["rouge1", "tfidf"] = "rouge1"
+    """ROUGE-1 F with stemming, or the cosine of TF-IDF vectors."""
+    pass_at: Fraction = 0.5
+    """From this similarity on the score is 1; below it, the similarity itself."""
+
+    def score(self, answer: str) -> Match:
+        return _similar(self.similar, answer, self.metric, self.pass_at)
+
+
+class JsonSchema(_TextExpectation):
+    """An answer that is JSON and fits a schema."""
+
+    json_schema: dict[str, JsonValue]
+    """JSON Schema, 2020-12 unless `$schema` says otherwise."""
+
+    @model_validator(mode="after")
+    def _is_schema(self) -> Self:
+        from jsonschema import SchemaError  # slow to load, used by few suites
+        from jsonschema.validators import validator_for
+
+        try:
+            validator_for(self.json_schema).check_schema(self.json_schema)
+        except SchemaError as error:
+            raise ValueError(f"not a JSON Schema: {error.message}") from None
+        return self
+
+    def score(self, answer: str) -> Match:
+        from jsonschema.exceptions import best_match  # slow to load, used by few suites
+        from jsonschema.validators import validator_for
+
+        try:
+            value = parse_json(answer)
+        except ValueError as error:
+            return Match(0.0, f"not JSON: {error}")
+        found = best_match(validator_for(self.json_schema)(self.json_schema).iter_errors(value))
+        return PERFECT if found is None else Match(0.0, f"{found.json_path}: {found.message}")
+
+
+class Judged(_TextExpectation):
+    """A criterion that a model judges; scored from a judgement that was made elsewhere."""
+
+    judged: str = Field(min_length=1)
+    """What must be true of the answer, in a sentence."""
+    id: str | None = None
+    """Name of the criterion in reports and for calibration."""
+
+    def score(self, answer: str) -> Match:
+        raise NotImplementedError("a judged criterion is scored from a Judgement")
+
+
+_TEXT_KEYS: Final = ("equals", "contains", "not_contains", "pattern", "similar", "json_schema", "judged")
+
+
+def _text_kind(value: Any) -> str | None:
+    keys: Sequence[str] = list(value) if isinstance(value, dict) else list(type(value).model_fields)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return next((key for key in _TEXT_KEYS if key in keys), None)
+
+
+TextExpectation = Annotated[
+    Annotated[Equals, Tag("equals")]
+    | Annotated[Contains, Tag("contains")]
+    | Annotated[NotContains, Tag("not_contains")]
+    | Annotated[Pattern, Tag("pattern")]
+    | Annotated[Similar, Tag("similar")]
+    | Annotated[JsonSchema, Tag("json_schema")]
+    | Annotated[Judged, Tag("judged")],
+    Discriminator(
+        _text_kind,
+        custom_error_type="text_expectation",
+        custom_error_message=f"needs one of the keys {', '.join(_TEXT_KEYS)}",
+    ),
+]
+"""What an answer must be like."""
+
+
+# --- reading values
+
+
+class _Moment(NamedTuple):
+    epoch_s: float
+    parts: str
+
+
+def _number(value: Value, *, cast: bool = False) -> float | None:
+    if cast and isinstance(value, str):
+        value = _cast(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _cast(value: Value) -> Value:
+    if not isinstance(value, str):
+        return value
+    try:
+        parsed = parse_json(
+            value.strip().lower() if value.strip().lower() in {"true", "false", "null", "none"} else value
+        )
+    except ValueError:
+        return None if value.strip().lower() == "none" else value
+    return parsed if not isinstance(parsed, list | dict | str) else value
+
+
+def _folded(value: Value, rule: str) -> Value:
+    if rule == "exact" or value is None:
+        return value
+    if isinstance(value, str):
+        return value.casefold() if rule == "ignore_case" else value.translate(_BFCL_FOLD).lower()
+    if isinstance(value, list):
+        return [_folded(item, rule) for item in value]  # pyright: ignore[reportReturnType]
+    if isinstance(value, dict):
+        return {key: _folded(item, rule) for key, item in value.items()}  # pyright: ignore[reportReturnType]
+    return value
+
+
+_BFCL_FOLD: Final = str.maketrans({**dict.fromkeys(" ,./-_*^"), "'": '"'})
+
+
+def _moment(value: Value, zone: str) -> _Moment | None:
+    from datetime import datetime  # with dateutil, which is slow to load and used by few suites
+    from zoneinfo import ZoneInfo
+
+    from dateutil.parser import parse  # # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+
+    if not isinstance(value, str):
+        return None
+    # Parsed over two unlike defaults, what the text itself does not say shows as a difference.
+    bases = (datetime(2001, 2, 3, 4, 5, 6), datetime(2010, 11, 20, 17, 48, 39))  # noqa: DTZ001
+    try:
+        first, second = (parse(value, default=base) for base in bases)
+        if first.tzinfo is None:
+            first = first.replace(tzinfo=ZoneInfo(zone))
+        has_date = first.date() == second.date()
+        epoch_s = first.timestamp()
+    except (ValueError, OverflowError, TypeError, AttributeError):
+        return None
+    has_time = (first.hour, first.minute) == (second.hour, second.minute)
+    if not has_time:
+        epoch_s = first.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    elif first.second != second.second:
+        epoch_s = first.replace(second=0, microsecond=0).timestamp()
+    # A date alone is compared with a date and time as its midnight, so only a missing date divides the two.
+    return _Moment(epoch_s, "a date" if has_date else "no date")
+
+
+def _similar(reference: str, text: str, metric: str, pass_at: float) -> Match:
+    similarity = tfidf_cosine(reference, text) if metric == "tfidf" else _rouge1_f(reference, text)
+    if similarity >= pass_at:
+        return PERFECT
+    return Match(similarity, f"{metric} similarity {similarity:.3f} is below {pass_at:g}")
+
+
+def _rouge1_f(reference: str, text: str) -> float:
+    return 1.0 if reference == text else rouge1(reference, text).f
+
+
+def _multiset_difference(expected: list[Any], actual: list[Any]) -> tuple[list[Any], list[Any]]:
+    extra = list(actual)
+    missing: list[Any] = []
+    for item in expected:
+        index = next((i for i, other in enumerate(extra) if json_equal(item, other)), None)
+        if index is None:
+            missing.append(item)
+        else:
+            del extra[index]
+    return missing, extra
+
+
+def _compile(pattern: str) -> None:
+    import regex  # slow to load, used by few suites
+
+    try:
+        regex.compile(pattern)
+    except regex.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+
+
+def _search(pattern: str, text: str) -> Match:
+    import regex  # slow to load; the standard library's `re` has no time limit
+
+    try:
+        found = regex.search(pattern, text, timeout=SEARCH_TIMEOUT_S)
+    except TimeoutError:
+        return Match(0.0, f"/{pattern}/ was given up after {SEARCH_TIMEOUT_S:g} s: it backtracks without bound")
+    return PERFECT if found else Match(0.0, f"/{pattern}/ finds nothing")
+
+
+def _shown(value: Value, limit: int = 60) -> str:
+    text = "nothing" if value is ABSENT else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def _difference_text(found: Difference, expected: Value, actual: Value) -> str:
+    if found.path:
+        return f"{found.path} {found.reason}"
+    if found.reason == "differs":
+        return f"{_shown(actual)} is not {_shown(expected)}"
+    return found.reason
