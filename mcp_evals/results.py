@@ -4,7 +4,7 @@ Knows no scoring rule, no store and no clock.
 """
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -177,6 +177,33 @@ class Trial(Model):
     def verdict(self) -> Verdict:
         """Outcome."""
         return self.score.verdict if self.score is not None else "errored"
+
+
+class Outcome(NamedTuple):
+    """A trial without its transcript and evidence: what sums are made of."""
+
+    case_id: str
+    """The case."""
+    index: int
+    """Number of the trial of its case."""
+    verdict: Verdict
+    """Outcome; `errored` also while there is no score yet."""
+    score: float | None
+    """Score, where there is one."""
+    reason: str | None = None
+    """The main reason of the verdict, or the error's message."""
+    error_kind: str | None = None
+    """Group of the error; None where the trial could be held."""
+    usage: Usage | None = None
+    """Tokens of the target."""
+    cost_usd: float | None = None
+    """What they cost; None: unknown."""
+    duration_s: float = 0.0
+    """Seconds from start to end."""
+    latency_s: float | None = None
+    """Seconds spent waiting for the model."""
+    self_scored: bool = False
+    """Whether the subject gave itself the score."""
 
 
 class TargetSpec(Model):

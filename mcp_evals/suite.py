@@ -163,6 +163,10 @@ class Rubric(Model):
             )
         return self
 
+    def verdict_of(self, score: float) -> Literal["passed", "warned", "failed"]:
+        """The verdict that a score alone makes."""
+        return "failed" if score < self.fail_below else "warned" if score < self.warn_below else "passed"
+
 
 class MetricSettings(Model):
     """A named metric of another system, as a check."""
@@ -372,6 +376,18 @@ class Suite(Model):
             return self.rubric
         own = {name: getattr(case.rubric, name) for name in case.rubric.model_fields_set}
         return Rubric.model_validate({**self.rubric.model_dump(), **own})
+
+    def on_track(self, track: str | None) -> "Suite":
+        """The suite as it is on a track: its tools, and its cases as they are there."""
+        if track is None:
+            return self
+        cases = tuple(case.on_track(track) for case in self.cases if not case.by_track.get(track, TrackOverride()).skip)
+        return self.model_copy(update={"tools": self.tracks[track], "cases": cases})
+
+    def tools_of(self, case: Case) -> tuple[ToolDefinition, ...]:
+        """The tools that a case offers, of those that are written out."""
+        sources = self.tools if case.tools is None else case.tools
+        return tuple(source for source in sources if isinstance(source, ToolDefinition))
 
     def system_of(self, case: Case) -> str | None:
         """The system prompt of a case."""

@@ -1,0 +1,1 @@
+"""Answers and results as people and agents read them."""

@@ -1,0 +1,309 @@
+"""Fit expected calls to the calls that were made, so that the reported score is the greatest there is.
+
+Calls of one tool are fitted by optimal assignment; where an order is asked for, by the best alignment that keeps it.
+Knows no text, no limit and no verdict.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from mcp_evals.text import fold_tool_name, shorten
+from pydantic import JsonValue
+
+from mcp_evals.conversation import ToolCall, ToolDefinition
+from mcp_evals.critics import Critic, Exact, weight_number
+from mcp_evals.json_match import ABSENT, Value, json_equal
+from mcp_evals.results import AlignedCall, ArgumentCheck, CallStatus
+from mcp_evals.suite import ExpectedCall, Order, Rubric
+
+_WHATEVER: JsonValue = {"any": True}
+_HAIR = 1e-9
+"""Breaks ties for a pair over no pair without changing which sum is greatest."""
+
+
+class Names:
+    """Tool names under a rubric: when two are the same, and which are defined at all."""
+
+    def __init__(self, rubric: Rubric, tools: Sequence[ToolDefinition]) -> None:
+        self._loose = rubric.tool_names == "loose"
+        self._tools = {self.key(tool.name): tool for tool in tools}
+
+    def key(self, name: str) -> str:
+        """The form in which equal names are equal."""
+        return fold_tool_name(name) if self._loose else name
+
+    def definition(self, name: str) -> ToolDefinition | None:
+        """The tool of that name, where the tools are known."""
+        return self._tools.get(self.key(name))
+
+    def hallucinated(self, name: str) -> bool:
+        """Whether the tools are known and none has that name."""
+        return bool(self._tools) and self.key(name) not in self._tools
+
+
+class Fit(NamedTuple):
+    """All expected and actual calls of a turn, each once."""
+
+    aligned: tuple[AlignedCall, ...]
+    """Expected calls in their order, then the calls nobody expected."""
+    optional_missing: frozenset[int]
+    """Indices of expected calls that were left out and may be."""
+
+
+def fit_calls(
+    expected: Sequence[ExpectedCall], actual: Sequence[ToolCall], rubric: Rubric, order: Order, names: Names
+) -> Fit:
+    """The best fit of `actual` to `expected` under the rubric and the order."""
+    pairs = _Pairs(expected, actual, rubric, names)
+    if order == "any":
+        matched = _assign(pairs, range(len(expected)), range(len(actual)))
+        displaced: dict[int, int] = {}
+    else:
+        matched = _align_in_order(pairs)
+        displaced = _assign(pairs, *_left_over(pairs, matched))
+    swapped = _pair_off(pairs, {**matched, **displaced}) if rubric.wrong_tool != "ignore" else {}
+
+    rows = [_row(pairs, index, matched, displaced, swapped) for index in range(len(expected))]
+    taken = {*matched.values(), *displaced.values(), *swapped.values()}
+    extra = [
+        AlignedCall(
+            status="hallucinated" if names.hallucinated(call.name) else "extra",
+            tool=call.name,
+            actual=index,
+            called=call.name,
+        )
+        for index, call in enumerate(actual)
+        if index not in taken
+    ]
+    left_out = frozenset(row.expected for row in rows if row.status == "missing" and row.expected is not None)
+    return Fit((*rows, *extra), frozenset(index for index in left_out if expected[index].optional))
+
+
+def score_arguments(
+    expected: ExpectedCall, actual: ToolCall, rubric: Rubric, tool: ToolDefinition | None = None
+) -> tuple[ArgumentCheck, ...]:
+    """How the arguments of one call fit: one check for each that is expected, criticised or surplus."""
+    if isinstance(actual.arguments, str):
+        reason = f"the arguments are not a JSON object: {shorten(actual.arguments, 80)}"
+        fields = [*expected.args] or ["(arguments)"]
+        return tuple(_check(field, 0.0, 1.0, expected.args.get(field, ABSENT), ABSENT, reason) for field in fields)
+    wanted, given = _Arguments(expected.args, tool), _Arguments(actual.arguments, tool)
+    checks = [*_criticised(expected.critics, wanted, given), *_compared(expected, wanted, given)]
+    if rubric.extra_arguments != "ignore":
+        checks += _surplus(expected, wanted, given)
+    return tuple(checks)
+
+
+def arguments_score(checks: Iterable[ArgumentCheck]) -> float | None:
+    """Weighted mean of argument checks; None where nothing weighs."""
+    rows = list(checks)
+    total = sum(row.weight for row in rows)
+    return sum(row.score * row.weight for row in rows) / total if total > 0 else None
+
+
+# --- pair scores
+
+
+class _Pairs:
+    """Score of each expected call with each actual call, made once and only where asked."""
+
+    def __init__(
+        self, expected: Sequence[ExpectedCall], actual: Sequence[ToolCall], rubric: Rubric, names: Names
+    ) -> None:
+        self.expected, self.actual, self.rubric, self.names = expected, actual, rubric, names
+        self.expected_keys = [names.key(call.tool) for call in expected]
+        self.actual_keys = [names.key(call.name) for call in actual]
+        self._scores: dict[tuple[int, int], tuple[float, tuple[ArgumentCheck, ...]]] = {}
+
+    def same_tool(self, i: int, j: int) -> bool:
+        return self.rubric.wrong_tool == "ignore" or self.expected_keys[i] == self.actual_keys[j]
+
+    def score(self, i: int, j: int) -> float:
+        return self._scored(i, j)[0]
+
+    def arguments(self, i: int, j: int) -> tuple[ArgumentCheck, ...]:
+        return self._scored(i, j)[1]
+
+    def _scored(self, i: int, j: int) -> tuple[float, tuple[ArgumentCheck, ...]]:
+        if (i, j) not in self._scores:
+            tool = self.names.definition(self.actual[j].name)
+            checks = score_arguments(self.expected[i], self.actual[j], self.rubric, tool)
+            fit = arguments_score(checks)
+            weight = 0.0 if self.rubric.wrong_tool == "ignore" else self.rubric.tool_weight
+            score = 1.0 if fit is None else (weight + fit) / (weight + 1.0)
+            self._scores[i, j] = score, checks
+        return self._scores[i, j]
+
+
+# --- fitting
+
+
+def _assign(pairs: _Pairs, rows: Sequence[int], columns: Sequence[int]) -> dict[int, int]:
+    """Optimal assignment, tool by tool: calls of different tools never fit, so each tool is a matter of its own."""
+    found: dict[int, int] = {}
+    keys = dict.fromkeys("" if pairs.rubric.wrong_tool == "ignore" else pairs.expected_keys[i] for i in rows)
+    for key in keys:
+        block_rows = [i for i in rows if not key or pairs.expected_keys[i] == key]
+        block_columns = [j for j in columns if not key or pairs.actual_keys[j] == key]
+        found.update(_assign_block(pairs, block_rows, block_columns))
+    return found
+
+
+def _assign_block(pairs: _Pairs, rows: Sequence[int], columns: Sequence[int]) -> dict[int, int]:
+    if not rows or not columns:
+        return {}
+    if len(rows) == len(columns) == 1:
+        return {rows[0]: columns[0]}
+    from scipy.optimize import linear_sum_assignment  # slow to load; one call a tool needs none of it
+
+    # A required call outweighs an optional one: leaving it out costs a whole call, leaving out the other nothing.
+    worth = [[pairs.score(i, j) + (not pairs.expected[i].optional) for j in columns] for i in rows]
+    chosen: Any = linear_sum_assignment(worth, maximize=True)
+    return {rows[i]: columns[j] for i, j in zip(chosen[0].tolist(), chosen[1].tolist(), strict=True)}
+
+
+def _align_in_order(pairs: _Pairs) -> dict[int, int]:
+    """Greatest sum over pairs that keep the order on both sides (the weighted longest common subsequence)."""
+    n, m = len(pairs.expected), len(pairs.actual)
+    best = [[0.0] * (m + 1) for _ in range(n + 1)]
+    for i in range(n - 1, -1, -1):
+        for j in range(m - 1, -1, -1):
+            skip = max(best[i + 1][j], best[i][j + 1])
+            pair = pairs.score(i, j) + _HAIR + best[i + 1][j + 1] if pairs.same_tool(i, j) else 0.0
+            best[i][j] = max(skip, pair)
+    found: dict[int, int] = {}
+    i = j = 0
+    while i < n and j < m:
+        if pairs.same_tool(i, j) and best[i][j] == pairs.score(i, j) + _HAIR + best[i + 1][j + 1]:
+            found[i] = j
+            i, j = i + 1, j + 1
+        elif best[i][j] == best[i + 1][j]:
+            i += 1
+        else:
+            j += 1
+    return found
+
+
+def _left_over(pairs: _Pairs, matched: dict[int, int]) -> tuple[list[int], list[int]]:
+    taken = set(matched.values())
+    rows = [i for i in range(len(pairs.expected)) if i not in matched]
+    return rows, [j for j in range(len(pairs.actual)) if j not in taken]
+
+
+def _pair_off(pairs: _Pairs, matched: dict[int, int]) -> dict[int, int]:
+    """Leftovers side by side: another tool in the place of an expected one is one mistake, not two."""
+    rows, columns = _left_over(pairs, matched)
+    return dict(zip((i for i in rows if not pairs.expected[i].optional), columns, strict=False))
+
+
+def _row(
+    pairs: _Pairs, index: int, matched: dict[int, int], displaced: dict[int, int], swapped: dict[int, int]
+) -> AlignedCall:
+    tool = pairs.expected[index].tool
+    partner = matched.get(index, displaced.get(index, swapped.get(index)))
+    if partner is None:
+        return AlignedCall(status="missing", tool=tool, expected=index)
+    called = pairs.actual[partner].name
+    status: CallStatus
+    score, arguments = 0.0, tuple[ArgumentCheck, ...]()
+    if index in swapped:
+        status = "hallucinated" if pairs.names.hallucinated(called) else "wrong_tool"
+    else:
+        score, arguments = pairs.score(index, partner), pairs.arguments(index, partner)
+        status = "matched" if score == 1.0 else "wrong_argument"
+    if index in displaced:
+        status, score = "out_of_order", 0.0
+    return AlignedCall(
+        status=status, tool=tool, expected=index, actual=partner, called=called, score=score, arguments=arguments
+    )
+
+
+# --- arguments
+
+
+class _Arguments:
+    """Arguments of a call, with the schema's defaults for what is left out."""
+
+    def __init__(self, given: dict[str, JsonValue], tool: ToolDefinition | None) -> None:
+        self.given = given
+        self._properties: dict[str, Any] = {} if tool is None else tool.parameters
+
+    def default(self, name: str) -> Value:
+        schema: Any = self._properties.get(name)
+        return schema["default"] if isinstance(schema, dict) and "default" in schema else ABSENT  # pyright: ignore[reportUnknownVariableType]
+
+    def get(self, name: str) -> Value:
+        return self.given[name] if name in self.given else self.default(name)
+
+    def at(self, path: str) -> Value:
+        if path in self.given:
+            return self.given[path]
+        head, _, rest = path.partition(".")
+        value = self.get(head)
+        for part in rest.split(".") if rest else ():
+            value = _inside(value, part)
+        return value
+
+
+def _inside(value: Value, part: str) -> Value:
+    if isinstance(value, dict):
+        return value.get(part, ABSENT)
+    if isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+        return value[int(part)]
+    return ABSENT
+
+
+def _criticised(critics: Iterable[Critic], wanted: _Arguments, given: _Arguments) -> Iterator[ArgumentCheck]:
+    for critic in critics:
+        expected, actual = wanted.at(critic.field), given.at(critic.field)
+        match = critic.score(expected, actual)
+        yield _check(critic.field, match.score, weight_number(critic.weight), expected, actual, match.reason)
+
+
+def _compared(expected: ExpectedCall, wanted: _Arguments, given: _Arguments) -> Iterator[ArgumentCheck]:
+    fields = {critic.field for critic in expected.critics}
+    for name, value in expected.args.items():
+        if name in fields:
+            continue
+        inner = [path.split(".")[1:] for path in fields if path.partition(".")[0] == name]
+        actual = given.get(name)
+        match = Exact(field=name).score(_open_at(value, inner), actual)
+        yield _check(name, match.score, 1.0, value, actual, match.reason)
+
+
+def _surplus(expected: ExpectedCall, wanted: _Arguments, given: _Arguments) -> Iterator[ArgumentCheck]:
+    known = {*expected.args, *(critic.field for critic in expected.critics)}
+    known |= {field.partition(".")[0] for field in known}
+    for name, value in given.given.items():
+        if name not in known and not json_equal(wanted.default(name), value):
+            yield _check(name, 0.0, 1.0, ABSENT, value, "not expected")
+
+
+def _open_at(value: JsonValue, paths: Sequence[Sequence[str]]) -> JsonValue:
+    """`value` with a wildcard at each path, where a critic of its own looks."""
+    if not paths:
+        return value
+    if any(not path for path in paths):
+        return _WHATEVER
+    if isinstance(value, dict):
+        heads = {path[0] for path in paths}
+        return {
+            key: _open_at(item, [path[1:] for path in paths if path[0] == key]) if key in heads else item
+            for key, item in value.items()
+        } | {head: _WHATEVER for head in heads if head not in value}
+    if isinstance(value, list):
+        return [_open_at(item, [path[1:] for path in paths if path[0] == str(i)]) for i, item in enumerate(value)]
+    return value
+
+
+def _check(
+    field: str, score: float, weight: float, expected: Value, actual: Value, reason: str | None
+) -> ArgumentCheck:
+    return ArgumentCheck(
+        field=field,
+        score=score,
+        weight=weight,
+        expected=None if expected is ABSENT else expected,
+        actual=None if actual is ABSENT else actual,
+        reason=reason,
+    )
