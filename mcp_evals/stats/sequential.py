@@ -59,7 +59,9 @@ class AdaptivePlan(Model):
 
     @property
     def can_see_gap(self) -> bool:
-        """False: the suite is too small for `futility_gap`; the comparison would end early with nothing found."""
+        """False: the suite is too small for any claim or for `futility_gap`; the comparison would find nothing."""
+        if unit_count(unit_codes(self.groups, self.cases), self.cases) < LEAST_UNITS:
+            return False
         if self.futility_gap is None:
             return True
         return futility_reach(0, 0.0, 0.0, self.max_pairs, self.futility_gap) >= FUTILITY_CHANCE
@@ -304,9 +306,10 @@ class AdaptiveComparison:
     def _decision(self, interval: DifferenceSummary | None) -> Decision | None:
         if self._stopped is None:
             return None
-        if interval is None or self._stopped == "futility":
-            verdict = "not_enough_data" if interval is None else "no_detectable_difference"
-            return Decision(verdict, borderline=False, negligible=False)
+        if interval is None or interval.baseline.units < LEAST_UNITS:
+            return Decision("not_enough_data", borderline=False, negligible=False)
+        if self._stopped == "futility":
+            return Decision("no_detectable_difference", borderline=False, negligible=False)
         # The end is one fixed moment, so the plain 90 % interval may be held against the margin there.
         fixed = self._interval(None, 0.90).estimate
         # The boundary takes the place of the test: beyond it, p is small enough.

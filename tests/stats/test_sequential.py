@@ -33,6 +33,11 @@ def passes(scores: np.ndarray) -> list[tuple[int, float, float]]:
     return [(case, *map(float, scores[case, run])) for run in range(scores.shape[1]) for case in range(len(scores))]
 
 
+def wins_and_losses(cases: int) -> list[tuple[int, float, float]]:
+    """Wins and losses in turn."""
+    return [(case, case % 2, (case + 1) % 2) for case in range(cases)]
+
+
 def test_a_clear_claim_ends_early_and_says_that_the_gap_is_overstated():
     result = compare(AdaptivePlan(cases=50, binary=True), [(case, 0, 1) for case in range(50)]).result()
 
@@ -65,7 +70,7 @@ def test_many_ties_end_as_equivalent():
 def test_futility_ends_a_comparison_that_cannot_find_the_gap_any_more():
     plan = AdaptivePlan(cases=100, binary=True, futility_gap=0.10)
 
-    result = compare(plan, [(case, case % 2, (case + 1) % 2) for case in range(100)]).result()
+    result = compare(plan, wins_and_losses(100)).result()
 
     assert ("no_detectable_difference", "futility", False) == (result.verdict, result.reason, result.overstated)
     assert 20 <= result.attempted < 60
@@ -74,7 +79,7 @@ def test_futility_ends_a_comparison_that_cannot_find_the_gap_any_more():
 def test_futility_waits_for_twenty_pairs():
     plan = AdaptivePlan(cases=40, binary=True, futility_gap=0.05)
 
-    result = compare(plan, [(case, case % 2, (case + 1) % 2) for case in range(40)]).result()
+    result = compare(plan, wins_and_losses(40)).result()
 
     assert not plan.can_see_gap
     assert ("futility", 20) == (result.reason, result.attempted)
@@ -142,13 +147,17 @@ def test_repeats_find_what_one_pass_cannot():
 
 
 def test_a_group_is_one_unit():
-    plan = AdaptivePlan(
-        cases=40, binary=True, groups=tuple("abcd"[case // 10] for case in range(40)), futility_gap=None
-    )
+    groups = tuple("abcd"[case % 4] for case in range(40))
+    for gap, reason, pairs in (
+        (None, "finished", [(case, 0, 1) for case in range(40)]),
+        (0.1, "futility", wins_and_losses(40)),
+    ):
+        plan = AdaptivePlan(cases=40, binary=True, groups=groups, futility_gap=gap)
 
-    result = compare(plan, [(case, 0, 1) for case in range(40)]).result()
+        result = compare(plan, pairs).result()
 
-    assert ("not_enough_data", 4) == (result.verdict, result.units)
+        assert ("not_enough_data", reason, 4) == (result.verdict, result.reason, result.units)
+        assert not plan.can_see_gap
 
 
 def test_grades_are_compared_too():
