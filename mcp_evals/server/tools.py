@@ -1,0 +1,172 @@
+"""The tools, as an agent sees them: names, one-line descriptions, few and described parameters. Each body asks the workspace."""
+
+from typing import Annotated, Any, Literal
+
+from mcp.server.mcpserver import Context
+from pydantic import Field, JsonValue
+
+from mcp_evals.answers import RunAnswer, RunList, SuiteList, SuiteView, TargetList, TrialAnswer
+from mcp_evals.errors import UsageError
+from mcp_evals.server.door import CHANGES, READS, RUNS, ToolSpec, progress_of, workspace_of
+from mcp_evals.workspace import MAX_WAIT_S, Workspace
+
+SuiteName = Annotated[str, Field(description="Suite name, from list_suites")]
+TargetText = Annotated[
+    str, Field(description="openai:MODEL, anthropic:MODEL, a configured NAME or NAME:MODEL, recorded:NAME, run:RUN_ID")
+]
+RunId = Annotated[str, Field(description="Run handle")]
+Track = Annotated[str | None, Field(description="Tool set of the suite")]
+Trials = Annotated[int | None, Field(ge=1, le=100, description="Trials of each case; default by suite size")]
+WaitS = Annotated[float, Field(ge=0, le=MAX_WAIT_S, description="Seconds to wait; the run goes on when they are over")]
+Cap = Annotated[float | None, Field(ge=0, description="Spend at most, in US dollars")]
+Temperature = Annotated[float | None, Field(ge=0, le=2)]
+
+
+def list_suites(ctx: Context[Workspace]) -> SuiteList:
+    """List eval suites: cases, tags, tracks, last result; broken ones with their problems."""
+    return workspace_of(ctx).list_suites()
+
+
+async def get_suite(
+    ctx: Context[Workspace],
+    suite: SuiteName,
+    case: Annotated[str | None, Field(description="Show this case whole")] = None,
+    tag: str | None = None,
+    search: Annotated[str | None, Field(description="Words that occur in the case")] = None,
+    offset: Annotated[int, Field(ge=0)] = 0,
+) -> SuiteView:
+    """Show the cases of a suite and what each expects, 20 a page."""
+    return await workspace_of(ctx).get_suite(suite, case=case, tag=tag, search=search, offset=offset)
+
+
+def list_targets(ctx: Context[Workspace]) -> TargetList:
+    """List what can be evaluated here: models, engines, recordings; and what is missing for the rest."""
+    return workspace_of(ctx).list_targets()
+
+
+async def run_case(
+    ctx: Context[Workspace],
+    suite: SuiteName,
+    case: Annotated[str, Field(description="Case id")],
+    target: TargetText,
+    track: Track = None,
+    trials: Trials = 1,
+    temperature: Temperature = None,
+    wait_s: WaitS = 20,
+) -> TrialAnswer | RunAnswer:
+    """Run one eval case and show the evidence: expected and actual calls, every check, the reason."""
+    return await workspace_of(ctx).run_case(
+        suite,
+        case,
+        target,
+        track=track,
+        settings={"trials": trials, "temperature": temperature},
+        wait_s=wait_s,
+        progress=progress_of(ctx),
+    )
+
+
+async def run_suite(
+    ctx: Context[Workspace],
+    suite: SuiteName,
+    target: TargetText,
+    track: Track = None,
+    tags: Annotated[list[str] | None, Field(description="Only cases with one of these tags")] = None,
+    cases: Annotated[list[str] | None, Field(description="Only these case ids")] = None,
+    trials: Trials = None,
+    temperature: Temperature = None,
+    max_cost_usd: Cap = None,
+    max_calls: Annotated[int | None, Field(ge=1, description="Model calls at most")] = None,
+    wait_s: WaitS = 20,
+) -> RunAnswer:
+    """Run an eval suite against a target: pass rate with its interval, failures with reasons; a handle if it takes long."""
+    return await workspace_of(ctx).run_suite(
+        suite,
+        target,
+        track=track,
+        tags=tags,
+        cases=cases,
+        settings={
+            "trials": trials,
+            "temperature": temperature,
+            "max_cost_usd": max_cost_usd,
+            "max_calls": max_calls,
+        },
+        wait_s=wait_s,
+        progress=progress_of(ctx),
+    )
+
+
+async def get_run(
+    ctx: Context[Workspace],
+    run_id: RunId,
+    case: Annotated[str | None, Field(description="Show the evidence of this case instead")] = None,
+    trial: Annotated[int | None, Field(ge=0, description="Of this trial; default the first that did not pass")] = None,
+    transcript: Annotated[bool, Field(description="With `case`: also what was said (untrusted text)")] = False,
+    offset: Annotated[int, Field(ge=0, description="Skip so many failures")] = 0,
+    wait_s: WaitS = 0,
+) -> RunAnswer | TrialAnswer:
+    """Get a run: progress, result and failures, or one case's evidence and transcript."""
+    workspace = workspace_of(ctx)
+    if case is not None:
+        return workspace.get_trial(run_id, case, trial, transcript=transcript)
+    if transcript or trial is not None:
+        raise UsageError("`transcript` and `trial` need `case`: name the case to show")
+    return await workspace.get_run(run_id, wait_s=wait_s, offset=offset, progress=progress_of(ctx))
+
+
+def list_runs(
+    ctx: Context[Workspace],
+    suite: str | None = None,
+    target: str | None = None,
+    limit: Annotated[int, Field(ge=1, le=100)] = 20,
+) -> RunList:
+    """List past runs, newest first: suite, target, pass rate with its interval."""
+    return workspace_of(ctx).list_runs(suite=suite, target=target, limit=limit)
+
+
+async def control_run(
+    ctx: Context[Workspace],
+    run_id: RunId,
+    action: Annotated[
+        Literal["cancel", "resume", "rerun_errored", "rescore", "label"],
+        Field(description="resume: run what is missing; rescore: score the stored transcripts with today's suite"),
+    ],
+    label: Annotated[str | None, Field(description="Name for `label`")] = None,
+    wait_s: WaitS = 20,
+) -> RunAnswer:
+    """Cancel or resume a run, rerun its errored trials, score it again without a model, or name it."""
+    return await workspace_of(ctx).control_run(run_id, action, label=label, wait_s=wait_s, progress=progress_of(ctx))
+
+
+async def score_transcript(
+    ctx: Context[Workspace],
+    transcript: Annotated[
+        Any,
+        Field(
+            description='What was done: {"calls": [{"name", "arguments"}], "text"}, or messages of OpenAI, Anthropic, Gemini'
+        ),
+    ],
+    suite: Annotated[str | None, Field(description="Score against a case of this suite")] = None,
+    case: Annotated[str | None, Field(description="Case id")] = None,
+    expect: Annotated[
+        dict[str, JsonValue] | None,
+        Field(description='Or an expectation: {"calls": [{"tool", "args"}], "require", "forbid", "text"}'),
+    ] = None,
+) -> TrialAnswer:
+    """Score a transcript that you or anyone made, without running a model."""
+    return await workspace_of(ctx).score_transcript(transcript, suite=suite, case=case, expect=expect)
+
+
+TOOLS: tuple[ToolSpec, ...] = (
+    ToolSpec(list_suites, READS),
+    ToolSpec(get_suite, READS),
+    ToolSpec(list_targets, READS),
+    ToolSpec(run_case, RUNS),
+    ToolSpec(run_suite, RUNS),
+    ToolSpec(get_run, READS),
+    ToolSpec(list_runs, READS),
+    ToolSpec(control_run, CHANGES),
+    ToolSpec(score_transcript, READS),
+)
+"""In the order in which hosts show them."""

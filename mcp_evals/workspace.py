@@ -1,0 +1,675 @@
+"""One method for each thing that a user can ask. The MCP server and the command line are doors to it.
+
+Knows no MCP and no terminal. A run belongs to the workspace, not to the call that started it: the call may end, be
+cancelled or time out, and the run goes on; what it held is stored trial by trial.
+"""
+
+import logging
+import os
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import anyio
+from anyio import CancelScope, CapacityLimiter, Event, to_thread
+from anyio.abc import TaskGroup
+from pydantic import JsonValue, ValidationError
+
+from mcp_evals.answers import (
+    LastRun,
+    RunAnswer,
+    RunLine,
+    RunList,
+    SuiteLine,
+    SuiteList,
+    SuiteView,
+    TargetLine,
+    TargetList,
+    TrialAnswer,
+)
+from mcp_evals.errors import (
+    EvalsError,
+    InvalidFileError,
+    LimitError,
+    NotFoundError,
+    NotPermittedError,
+    OverBudgetError,
+    Problem,
+    StoreError,
+    UsageError,
+    did_you_mean,
+)
+from mcp_evals.library import Library, select_cases
+from mcp_evals.limits import Meter, estimate_cost, price_usd
+from mcp_evals.results import Outcome, Run, RunSettings, RunSummary, TargetSpec, Trial
+from mcp_evals.runner import Job, Planned, TrialEvent, hold_trials, plan_trials, score_trial
+from mcp_evals.settings import Settings
+from mcp_evals.store import Store
+from mcp_evals.stubs import StubToolbox
+from mcp_evals.suite import Case, Expect, Suite
+from mcp_evals.suites.importers.transcripts import ReadTranscript, read_transcript
+from mcp_evals.summary import summarize
+from mcp_evals.targets.base import Target
+from mcp_evals.targets.open import open_target
+from mcp_evals.targets.recorded import RecordedTarget
+from mcp_evals.views import case_line, run_answer, trial_answer
+
+logger = logging.getLogger(__name__)
+
+STORE_FILE: Final = "mcp-evals.sqlite"
+MAX_WAIT_S: Final = 50.0
+"""A call that waits longer may outlast a client that gives up after 60 s."""
+HEARTBEAT_S: Final = 10.0
+REVEAL_LIMIT: Final = 20
+"""Cases that one page of a suite shows."""
+
+_NOTHING: Final = Outcome("", 0, "errored", None)
+
+Progress = Callable[[int, int, str], Awaitable[None]]
+"""Told about once a second: trials done, trials planned, the latest trial in words."""
+Action = Literal["cancel", "resume", "rerun_errored", "rescore", "label"]
+
+
+class _Active:
+    """A run that this process holds."""
+
+    def __init__(self, total: int, done: int) -> None:
+        self.total, self.done, self.latest = total, done, ""
+        self.scope = CancelScope()
+        self.finished = Event()
+        self.by_user = False
+
+    def hear(self, event: TrialEvent, on_event: Callable[[TrialEvent], None] | None) -> None:
+        self.done += 1
+        self.latest = f"{event.case_id} {event.verdict}"
+        if on_event is not None:
+            on_event(event)
+
+
+class _Opened(NamedTuple):
+    """A target, and how many trials of a case it can give where that is bounded."""
+
+    target: Target
+    trials: int | None
+
+
+class Workspace:
+    """The user's suites, runs and targets."""
+
+    def __init__(self, settings: Settings, tasks: TaskGroup, environ: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.library = Library(settings)
+        self._tasks = tasks
+        self._environ = environ
+        self._slots = CapacityLimiter(settings.limits.max_concurrency)
+        self._active: dict[str, _Active] = {}
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, opened when first asked for."""
+        return Store.open(self.settings.data / STORE_FILE)
+
+    # --- suites and targets
+
+    def list_suites(self) -> SuiteList:
+        """Every suite, broken ones with their problems."""
+        lines: list[SuiteLine] = []
+        for entry in self.library.entries():
+            suite = entry.loaded.suite if entry.loaded else None
+            tags: dict[str, int] = {}
+            for tag in (tag for case in suite.cases for tag in case.tags) if suite else ():
+                tags[tag] = tags.get(tag, 0) + 1
+            lines.append(
+                SuiteLine(
+                    name=entry.name,
+                    cases=len(suite.cases) if suite else 0,
+                    description=suite.description if suite else "",
+                    tags=tags,
+                    tracks=tuple(suite.tracks) if suite else (),
+                    last_run=self._last_run(entry.name),
+                    problems=tuple(str(problem) for problem in entry.problems),
+                    built_in=self.library.is_built_in(entry),
+                )
+            )
+        return SuiteList(suites=tuple(lines), folders=tuple(str(folder) for folder in self.settings.suites))
+
+    async def get_suite(
+        self,
+        suite: str,
+        *,
+        tag: str | None = None,
+        search: str | None = None,
+        case: str | None = None,
+        offset: int = 0,
+        limit: int = REVEAL_LIMIT,
+    ) -> SuiteView:
+        """A page of a suite's cases, or one case whole.
+
+        Raises:
+            NotFoundError: no such suite, tag or case.
+        """
+        ready = (await self.library.ready(suite)).suite
+        chosen = select_cases(ready, [case] if case else None, [tag] if tag else None)
+        if search:
+            words = search.casefold().split()
+            lines = [(found, case_line(found)) for found in chosen]
+            chosen = tuple(
+                found
+                for found, line in lines
+                if all(word in f"{line.id} {line.user} {line.expects}".casefold() for word in words)
+            )
+        page = chosen[offset : offset + limit]
+        whole: JsonValue = None
+        if case:
+            whole = chosen[0].model_dump(mode="json", exclude_defaults=True)
+        return SuiteView(
+            name=ready.name,
+            description=ready.description,
+            digest=ready.digest,
+            tools=tuple(tool.name for tool in ready.tools_of(chosen[0] if chosen else ready.cases[0])),
+            tracks=tuple(ready.tracks),
+            total=len(chosen),
+            cases=tuple(case_line(found) for found in page),
+            next_offset=offset + limit if offset + limit < len(chosen) else None,
+            case=whole,
+        )
+
+    def list_targets(self) -> TargetList:
+        """What can be evaluated here, and what is missing for the rest. Keys are named, never shown."""
+        lines = [
+            self._built_in_target("openai", "OPENAI_API_KEY", "OPENAI_BASE_URL"),
+            self._built_in_target("anthropic", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
+        ]
+        for name, provider in self.settings.providers.items():
+            has_key = provider.key_env is None or bool(self._environ.get(provider.key_env))
+            note = f"{provider.kind} endpoint of the configuration" + ("" if has_key else f"; set {provider.key_env}")
+            spec = name if provider.kind == "engine" else f"{name}:MODEL"
+            lines.append(TargetLine(target=spec, ready=has_key, note=note))
+        lines += [
+            TargetLine(target=f"recorded:{path}", ready=True, note="recording of a real model, no key needed")
+            for path in self._recordings()
+        ]
+        lines.append(TargetLine(target="run:RUN_ID", ready=True, note="the transcripts of a past run, scored again"))
+        return TargetList(targets=tuple(sorted(lines, key=lambda line: not line.ready)))
+
+    # --- runs
+
+    async def run_suite(
+        self,
+        suite: str,
+        target: str,
+        *,
+        track: str | None = None,
+        cases: Sequence[str] | None = None,
+        tags: Sequence[str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        label: str | None = None,
+        wait_s: float | None = 20.0,
+        progress: Progress | None = None,
+        on_event: Callable[[TrialEvent], None] | None = None,
+    ) -> RunAnswer:
+        """Start a run and wait for it as long as `wait_s` (None: to its end); the run outlives the call.
+
+        Raises:
+            UsageError: the request cannot be carried out; nothing was started and nothing spent.
+        """
+        run_id = await self.start_run(
+            suite, target, track=track, cases=cases, tags=tags, settings=settings, label=label, on_event=on_event
+        )
+        return await self.get_run(run_id, wait_s=wait_s, progress=progress)
+
+    async def run_case(
+        self,
+        suite: str,
+        case: str,
+        target: str,
+        *,
+        track: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        wait_s: float | None = 20.0,
+        progress: Progress | None = None,
+    ) -> TrialAnswer | RunAnswer:
+        """Run one case; its evidence, or the state of the run where it takes longer than `wait_s`."""
+        given = {"trials": 1, **(settings or {})}
+        run_id = await self.start_run(suite, target, track=track, cases=[case], settings=given)
+        answer = await self.get_run(run_id, wait_s=wait_s, progress=progress)
+        if answer.status == "working":
+            return answer
+        return self.get_trial(run_id, case) if answer.done else answer
+
+    async def start_run(
+        self,
+        suite: str,
+        target: str,
+        *,
+        track: str | None = None,
+        cases: Sequence[str] | None = None,
+        tags: Sequence[str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        label: str | None = None,
+        on_event: Callable[[TrialEvent], None] | None = None,
+    ) -> str:
+        """Start a run and return its handle.
+
+        Raises:
+            UsageError: the request cannot be carried out; nothing was started and nothing spent.
+        """
+        ready = (await self.library.ready(suite)).suite
+        if track is not None and track not in ready.tracks:
+            raise NotFoundError(f'suite "{suite}" has no track "{track}"{did_you_mean(track, list(ready.tracks))}')
+        chosen = select_cases(ready.on_track(track), cases, tags)
+        spec = TargetSpec.parse(target)
+        run_settings = self._run_settings(settings or {})
+        opened = await self._open(spec, run_settings)
+        try:
+            if not (settings and settings.get("trials")):
+                trials = ready.defaults.trials or opened.trials or default_trials(len(chosen))
+                run_settings = run_settings.model_copy(update={"trials": trials})
+            self._check_budget(suite, str(spec), chosen, run_settings)
+            run = Run(
+                id=f"{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(4)}",
+                suite=ready.name,
+                suite_digest=ready.digest,
+                track=track,
+                target=str(spec),
+                settings=run_settings,
+                case_ids=tuple(case.id for case in chosen),
+                created_at=datetime.now(UTC),
+                label=label,
+            )
+            self.store.create_run(run, ready)
+        except BaseException:
+            await opened.target.aclose()
+            raise
+        self._launch(run, ready, opened.target, plan_trials(chosen, run_settings, set()), on_event)
+        return run.id
+
+    async def get_run(
+        self,
+        run_id: str,
+        *,
+        wait_s: float | None = 0.0,
+        progress: Progress | None = None,
+        offset: int = 0,
+        page: int = 10,
+    ) -> RunAnswer:
+        """What a run came to so far; waits for its end as long as `wait_s` (None: without bound).
+
+        Raises:
+            NotFoundError: no such run.
+        """
+        run_id = self.store.run(run_id).id
+        active = self._active.get(run_id)
+        if active is not None and wait_s != 0:
+            await self._wait(active, wait_s, progress)
+        summary, outcomes = self.summary(run_id)
+        return run_answer(summary, outcomes, offset=offset, page=page)
+
+    def summary(self, run_id: str) -> tuple[RunSummary, Sequence[Outcome]]:
+        """Everything that a run came to, and the outcomes that it is made of."""
+        run = self.store.run(run_id)
+        suite = self.store.suite(run.suite_digest).on_track(run.track)
+        outcomes = self.store.outcomes(run.id)
+        return summarize(run, suite, outcomes, self.store.judge_cost(run.id)), outcomes
+
+    def get_trial(self, run_id: str, case: str, trial: int | None = None, *, transcript: bool = False) -> TrialAnswer:
+        """One trial (None: the first that did not pass) with its evidence; what was said only where it is asked for.
+
+        Raises:
+            NotFoundError: no such run, case or trial.
+        """
+        run = self.store.run(run_id)
+        found = self._case_of(run, case)
+        outcomes = [outcome for outcome in self.store.outcomes(run.id) if outcome.case_id == found.id]
+        if trial is None:
+            trial = min(
+                outcomes, key=lambda outcome: (outcome.verdict == "passed", outcome.index), default=_NOTHING
+            ).index
+        if trial not in {outcome.index for outcome in outcomes}:
+            there = ", ".join(str(outcome.index) for outcome in outcomes) or "none yet"
+            raise NotFoundError(f'no trial {trial} of case "{case}" in run {run.id}; there is {there}')
+        hint = "" if transcript else f'get_run(run_id="{run.id}", case="{case}", transcript=true) shows what was said'
+        return trial_answer(
+            found,
+            self.store.trial(run.id, found.id, trial),
+            run_id=run.id,
+            transcript_fence=secrets.token_hex(6) if transcript else None,
+            others=outcomes if len(outcomes) > 1 else (),
+            next_step=hint,
+        )
+
+    def list_runs(self, *, suite: str | None = None, target: str | None = None, limit: int = 20) -> RunList:
+        """Past runs, newest first."""
+        found = self.store.runs(suite=suite, target=target, limit=limit + 1)
+        return RunList(runs=tuple(self._run_line(run) for run in found[:limit]), more=len(found) > limit)
+
+    async def control_run(
+        self,
+        run_id: str,
+        action: Action,
+        *,
+        label: str | None = None,
+        wait_s: float | None = 20.0,
+        progress: Progress | None = None,
+        on_event: Callable[[TrialEvent], None] | None = None,
+    ) -> RunAnswer:
+        """Cancel a run, resume it, rerun its errored trials, score it again with today's suite, or name it.
+
+        Raises:
+            UsageError: the run is not in a state for that.
+        """
+        run = self.store.run(run_id)
+        if action == "cancel":
+            await self._cancel(run)
+        elif action == "rescore":
+            await self._rescore(run)
+        elif action == "label":
+            self.store.set_label(run.id, label)
+        else:
+            await self._resume(run, rerun_errored=action == "rerun_errored", on_event=on_event)
+        return await self.get_run(run.id, wait_s=wait_s, progress=progress)
+
+    # --- scoring without a model
+
+    async def score_transcript(
+        self,
+        transcript: JsonValue,
+        *,
+        suite: str | None = None,
+        case: str | None = None,
+        expect: Mapping[str, Any] | None = None,
+    ) -> TrialAnswer:
+        """Score what anybody did: against a case of a suite, or against an expectation given here.
+
+        Raises:
+            InvalidFileError: the transcript is in no known form, or the expectation is wrong.
+            UsageError: nothing to score against.
+        """
+        read = read_transcript(transcript)
+        scored_suite, scored_case = await self._to_score(suite, case, expect)
+        trial = self.score_read(scored_suite, scored_case, read)
+        return trial_answer(scored_case, trial, form=read.form)
+
+    def score_read(self, suite: Suite, case: Case, read: ReadTranscript) -> Trial:
+        """Score a transcript that was read from somewhere."""
+        score = score_trial(case, suite, read.transcript, suite.tools_of(case))
+        return Trial(case_id=case.id, index=0, transcript=read.transcript, score=score, usage=read.transcript.usage)
+
+    # --- inside
+
+    def _built_in_target(self, name: str, key: str, url: str) -> TargetLine:
+        ready = bool(self._environ.get(key))
+        at = f", at {url}" if self._environ.get(url) else ""
+        return TargetLine(
+            target=f"{name}:MODEL", ready=ready, note=f"{key} is set{at}" if ready else f"set {key} to use it"
+        )
+
+    def _recordings(self) -> list[str]:
+        found: list[str] = []
+        for folder in self.settings.folders:
+            paths = sorted(folder.glob("recordings/*.jsonl")) if folder.is_dir() else []
+            found += [path.stem if self._is_demo(path) else str(path.relative_to(folder)) for path in paths]
+        return found
+
+    def _is_demo(self, path: Path) -> bool:
+        return path.is_relative_to(self.settings.folders[-1])
+
+    def _recording(self, name: str) -> Path:
+        """A recording by name or path, below a suite folder.
+
+        Raises:
+            NotFoundError: there is none.
+            NotPermittedError: the path leads out of the suite folders.
+        """
+        for folder in self.settings.folders:
+            for candidate in (folder / name, folder / "recordings" / f"{name}.jsonl"):
+                if candidate.is_file():
+                    if not candidate.resolve().is_relative_to(folder.resolve()):
+                        raise NotPermittedError(f"{name} lies outside the suite folders; move it below one of them")
+                    return candidate
+        outside = Path(name)
+        if outside.is_file() and any(outside.resolve().is_relative_to(f.resolve()) for f in self.settings.folders):
+            return outside
+        raise NotFoundError(f'no recording "{name}"{did_you_mean(name, self._recordings())}')
+
+    async def _open(self, spec: TargetSpec, settings: RunSettings) -> _Opened:
+        if spec.provider == "recorded":
+            recorded = await to_thread.run_sync(RecordedTarget.from_file, self._recording(spec.model or ""))
+            return _Opened(recorded, recorded.trials_recorded())
+        if spec.provider == "run":
+            run = self.store.run(spec.model or "")
+            rows = ((t.case_id, t.index, t.transcript) for t in self.store.trials(run.id) if t.transcript is not None)
+            recorded = RecordedTarget.from_rows(rows, source=f"run {run.id}")
+            return _Opened(recorded, recorded.trials_recorded())
+        provider = self.settings.provider(spec.provider)
+        # The provider's library takes a second to load; the server answers others meanwhile.
+        return _Opened(await to_thread.run_sync(partial(open_target, spec, provider, settings, self._environ)), None)
+
+    def _run_settings(self, given: Mapping[str, Any]) -> RunSettings:
+        limits = self.settings.limits
+        defaults: dict[str, Any] = {"max_concurrency": limits.max_concurrency}
+        defaults |= {"max_cost_usd": limits.max_cost_usd, "max_calls": limits.max_calls}
+        try:
+            return RunSettings.model_validate({**defaults, **{k: v for k, v in given.items() if v is not None}})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+    def _check_budget(self, suite: str, target: str, cases: Sequence[Case], settings: RunSettings) -> None:
+        trials = sum(settings.trials * case.phrasings for case in cases)
+        if settings.max_calls is not None and trials > settings.max_calls:
+            raise OverBudgetError(
+                f"{trials} trials need at least {trials} model calls and the cap is {settings.max_calls}; "
+                "raise max_calls, or run fewer cases or trials"
+            )
+        expected = estimate_cost(trials, self.store.past_cost(suite, target))
+        if settings.max_cost_usd is not None and expected is not None and expected > settings.max_cost_usd:
+            raise OverBudgetError(
+                f"about ${expected:.2f} for {trials} trials, by what past trials cost, and the cap is "
+                f"${settings.max_cost_usd:.2f}; raise max_cost_usd, or run fewer cases or trials"
+            )
+
+    def _launch(
+        self,
+        run: Run,
+        suite: Suite,
+        target: Target,
+        planned: Sequence[Planned],
+        on_event: Callable[[TrialEvent], None] | None,
+    ) -> None:
+        if not self.store.claim(run.id):
+            raise UsageError(f"run {run.id} is being held by another process; wait for it, or cancel it there")
+        on_track = suite.on_track(run.track)
+        total = sum(run.settings.trials * case.phrasings for case in on_track.cases if case.id in run.case_ids)
+        active = self._active[run.id] = _Active(total, total - len(planned))
+        provider = TargetSpec.parse(run.target).provider
+        job = Job(
+            run=run,
+            suite=on_track,
+            planned=planned,
+            target=target,
+            tools=on_track.tools_of,
+            toolbox=_stubbed,
+            meter=Meter(run.settings.max_cost_usd, run.settings.max_calls),
+            price=partial(price_usd, provider),
+        )
+        self._tasks.start_soon(self._hold, job, active, on_event)
+
+    async def _hold(self, job: Job, active: _Active, on_event: Callable[[TrialEvent], None] | None) -> None:
+        run_id = job.run.id
+        status, error = "completed", None
+        try:
+            with active.scope:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._beat, run_id)
+                    try:
+                        await hold_trials(job, self.store, self._slots, lambda event: active.hear(event, on_event))
+                    except LimitError as found:
+                        status, error = "cancelled", str(found)
+                    except StoreError as found:
+                        status, error = "failed", str(found)
+                    except Exception as found:
+                        logger.exception("run %s broke", run_id)
+                        status, error = "failed", f"{type(found).__name__}: {found}"
+                    group.cancel_scope.cancel()
+            if active.by_user:
+                status = "cancelled"
+            if active.scope.cancelled_caught and not active.by_user:
+                status = "interrupted"
+        finally:
+            with CancelScope(shield=True):
+                await self._finish(job, active, status, error)
+
+    async def _finish(self, job: Job, active: _Active, status: str, error: str | None) -> None:
+        try:
+            await job.target.aclose()
+            if status != "interrupted":
+                self.store.update_run(job.run.id, status=status, error=error, finished_at=datetime.now(UTC))
+            self.store.release(job.run.id)
+        except EvalsError:
+            logger.exception("the end of run %s could not be written", job.run.id)
+        finally:
+            self._active.pop(job.run.id, None)
+            active.finished.set()
+
+    async def _beat(self, run_id: str) -> None:
+        while True:
+            await anyio.sleep(HEARTBEAT_S)
+            self.store.heartbeat(run_id)
+
+    async def _wait(self, active: _Active, wait_s: float | None, progress: Progress | None) -> None:
+        deadline = anyio.current_time() + wait_s if wait_s is not None else float("inf")
+        told = -1
+        while not active.finished.is_set() and anyio.current_time() < deadline:
+            with anyio.move_on_after(min(1.0, deadline - anyio.current_time())):
+                await active.finished.wait()
+            if progress is not None and active.done > told:
+                told = active.done
+                await progress(active.done, active.total, active.latest)
+
+    async def _cancel(self, run: Run) -> None:
+        active = self._active.get(run.id)
+        if active is None:
+            if run.status == "working":
+                raise UsageError(f"run {run.id} is being held by another process; cancel it there")
+            raise UsageError(f"run {run.id} is {run.status}; there is nothing to cancel")
+        active.by_user = True
+        active.scope.cancel()
+        await active.finished.wait()
+
+    async def _resume(self, run: Run, *, rerun_errored: bool, on_event: Callable[[TrialEvent], None] | None) -> None:
+        if run.id in self._active or run.status == "working":
+            raise UsageError(f"run {run.id} is still working; wait for it with get_run")
+        suite = self.store.suite(run.suite_digest)
+        cases = [case for case in suite.on_track(run.track).cases if case.id in set(run.case_ids)]
+        done = self.store.done_keys(run.id, errored=not rerun_errored)
+        planned = plan_trials(cases, run.settings, done)
+        if not planned:
+            what = "errored trial" if rerun_errored else "missing trial"
+            raise UsageError(f"run {run.id} has no {what}; get_run shows what it came to")
+        opened = await self._open(TargetSpec.parse(run.target), run.settings)
+        run = self.store.update_run(run.id, status="working", error=None, finished_at=None)
+        self._launch(run, suite, opened.target, planned, on_event)
+
+    async def _rescore(self, run: Run) -> None:
+        if run.id in self._active or run.status == "working":
+            raise UsageError(f"run {run.id} is still working; wait for it with get_run")
+        ready = (await self.library.ready(run.suite)).suite
+        cases = {case.id: case for case in ready.on_track(run.track).cases}
+        gone = [case_id for case_id in run.case_ids if case_id not in cases]
+        if gone:
+            raise UsageError(
+                f'today\'s suite "{run.suite}" has no case "{gone[0]}", which run {run.id} holds; run it anew'
+            )
+        await to_thread.run_sync(self._score_again, run, ready, cases)
+
+    def _score_again(self, run: Run, suite: Suite, cases: Mapping[str, Case]) -> None:
+        on_track = suite.on_track(run.track)
+        for trial in list(self.store.trials(run.id)):
+            if trial.transcript is None:
+                continue
+            case = cases[trial.case_id]
+            score = score_trial(
+                case, on_track, trial.transcript, on_track.tools_of(case), trial.judgements, trial.cost_usd
+            )
+            self.store.set_score(run.id, trial.model_copy(update={"score": score, "error": None}))
+        digest = self.store.save_suite(suite)
+        note = f"scored again on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC" + (
+            " with a changed suite" if digest != run.suite_digest else ""
+        )
+        self.store.update_run(run.id, suite_digest=digest, notes=(*run.notes, note))
+
+    def _case_of(self, run: Run, case_id: str) -> Case:
+        cases = {case.id: case for case in self.store.suite(run.suite_digest).on_track(run.track).cases}
+        if case_id not in cases or case_id not in run.case_ids:
+            raise NotFoundError(f'no case "{case_id}" in run {run.id}{did_you_mean(case_id, run.case_ids)}')
+        return cases[case_id]
+
+    def _last_run(self, suite: str) -> LastRun | None:
+        if "store" not in self.__dict__ and not (self.settings.data / STORE_FILE).exists():
+            return None
+        found = next((run for run in self.store.runs(suite=suite, limit=5) if run.status == "completed"), None)
+        if found is None:
+            return None
+        return LastRun(run_id=found.id, target=found.target, pass_rate=self.summary(found.id)[0].pass_rate)
+
+    def _run_line(self, run: Run) -> RunLine:
+        summary, _ = self.summary(run.id)
+        return RunLine(
+            run_id=run.id,
+            suite=run.suite,
+            target=run.target,
+            track=run.track,
+            status=run.status,
+            pass_rate=summary.pass_rate,
+            done=summary.trials.done,
+            total=summary.trials.planned,
+            cost_usd=summary.cost_usd,
+            created_at=run.created_at,
+            label=run.label,
+        )
+
+    async def _to_score(
+        self, suite: str | None, case: str | None, expect: Mapping[str, Any] | None
+    ) -> tuple[Suite, Case]:
+        if expect is not None:
+            try:
+                read = Expect.model_validate(expect)
+            except ValidationError as error:
+                raise InvalidFileError(
+                    Problem(found["msg"], "expect." + ".".join(str(part) for part in found["loc"]))
+                    for found in error.errors(include_url=False)
+                ) from None
+            given = Case(id=case or "transcript", user="(given with the transcript)", expect=read)
+            return Suite(name="(given here)", cases=(given,)), given
+        if suite is None or case is None:
+            raise UsageError("nothing to score against: give `suite` and `case`, or an `expect` of your own")
+        ready = (await self.library.ready(suite)).suite
+        return ready, select_cases(ready, [case])[0]
+
+
+@asynccontextmanager
+async def open_workspace(settings: Settings, environ: Mapping[str, str] | None = None) -> AsyncGenerator[Workspace]:
+    """A workspace whose runs end with the block: what is unfinished then can be resumed."""
+    async with anyio.create_task_group() as tasks:
+        workspace = Workspace(settings, tasks, os.environ if environ is None else environ)
+        try:
+            yield workspace
+        finally:
+            tasks.cancel_scope.cancel()
+    if "store" in workspace.__dict__:
+        workspace.store.close()
+
+
+def default_trials(cases: int) -> int:
+    """Trials of each case where nobody says: 5 below 50 cases, 3 below 200, else 1 (spec of the statistics, §3.6)."""
+    return 5 if cases < 50 else 3 if cases < 200 else 1
+
+
+@asynccontextmanager
+async def _stubbed(planned: Planned) -> AsyncGenerator[StubToolbox]:
+    yield StubToolbox(planned.case)
