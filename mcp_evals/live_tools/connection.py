@@ -68,7 +68,8 @@ class Link:
         self.server = fill_in(name, settings, os.environ)
         self.over = anyio.Event()
         """Set to end the connection, and when the server program ends it."""
-        self._doing = "connecting"
+        self.doing = "connecting"
+        """What goes on, for errors."""
         self._child: ChildServer | None = None
         self._statuses: list[int] = []
 
@@ -96,7 +97,7 @@ class Link:
 
     async def list_tools(self, session: ClientSession) -> tuple[ToolDefinition, ...]:
         """Every page of the server's tools, in its order."""
-        self._doing = "listing its tools"
+        self.doing = "listing its tools"
         tools: list[ToolDefinition] = []
         cursors: set[str] = set()
         try:
@@ -117,20 +118,19 @@ class Link:
 
     def explain(self, error: Exception, doing: str | None = None) -> EvalsError:
         """The error for people: what the server did, and its last words."""
-        self._doing = doing or self._doing
-        leaf = _telling(error)
+        leaf, doing = _telling(error), doing or self.doing
         if isinstance(leaf, EvalsError):
             return leaf
         child = self._child
         if child is not None and child.fault is not None:
             return self._trouble(f"was given up: {child.fault}")
         if child is not None and child.exit_code is not None:
-            return self._trouble(f"ended with exit code {child.exit_code} while {self._doing}")
-        return self._trouble(self._what_went_wrong(leaf))
+            return self._trouble(f"ended with exit code {child.exit_code} while {doing}")
+        return self._trouble(self._what_went_wrong(leaf, doing))
 
     def late(self, timeout_s: float, doing: str | None = None) -> TargetError:
         """The error of a server that takes too long."""
-        return self._trouble(f"did not answer within {timeout_s:g} s while {doing or self._doing}")
+        return self._trouble(f"did not answer within {timeout_s:g} s while {doing or self.doing}")
 
     @property
     def refusals(self) -> int:
@@ -170,7 +170,7 @@ class Link:
             event_hooks={"response": [note_refusal]},
         )
 
-    def _what_went_wrong(self, error: Exception) -> str:
+    def _what_went_wrong(self, error: Exception, doing: str) -> str:
         settings = self.server.settings
         match error:
             case OSError() if settings.kind == "stdio":
@@ -182,15 +182,15 @@ class Link:
             case _ if self._statuses:
                 return _refused(self._statuses[-1], settings.kind)
             case MCPError() if error.code == CONNECTION_CLOSED:
-                return f"closed the connection while {self._doing}"
+                return f"closed the connection while {doing}"
             case MCPError():
-                return f"answered with error {error.code} while {self._doing}: {_first_words(error.message)}"
+                return f"answered with error {error.code} while {doing}: {_first_words(error.message)}"
             case ValidationError():
                 first = error.errors(include_url=False, include_input=False, include_context=False)[0]
                 where = ".".join(str(part) for part in first["loc"])
-                return f"answered what is not valid MCP while {self._doing}: {where}: {first['msg']}"
+                return f"answered what is not valid MCP while {doing}: {where}: {first['msg']}"
             case _:
-                return f"failed while {self._doing}: {_first_words(str(error)) or type(error).__name__}"
+                return f"failed while {doing}: {_first_words(str(error)) or type(error).__name__}"
 
     def _trouble(self, what: str) -> TargetError:
         # Secrets go before a text is cut, or a part of one could stay.
@@ -229,6 +229,7 @@ class Connection:
         async def stay(session: ClientSession, scope: anyio.CancelScope) -> None:
             self.tools = await self._link.list_tools(session)
             self._session, self._started = session, True
+            self._link.doing = "waiting for calls"
             scope.deadline = math.inf
             task_status.started()
             await self._link.over.wait()

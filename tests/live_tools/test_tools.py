@@ -1,6 +1,7 @@
 """Fetching tool definitions from real processes and real HTTP servers, also from those that misbehave."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -202,6 +203,14 @@ async def test_a_server_that_cannot_be_reached_is_named_by_its_host_alone(path: 
     assert f'server "web" cannot be reached at http://127.0.0.1:{unused_port}: All connection attempts failed' == str(
         caught.value
     )
+
+
+async def test_the_protocol_library_is_not_loaded_before_a_server_is_reached():
+    script = "import sys, mcp_evals.live_tools; print([name for name in ('mcp', 'httpx2') if name in sys.modules])"
+
+    loaded = await anyio.run_process([sys.executable, "-c", script])
+
+    assert b"[]" == loaded.stdout.strip()
 
 
 class Shelf:
