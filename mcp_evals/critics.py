@@ -8,12 +8,12 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 
-from mcp_evals.text import rouge1, tfidf_cosine
 from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
 
 from mcp_evals.json_match import ABSENT, Difference, Value, json_difference, json_equal
 from mcp_evals.model import Finite, Fraction, Model, NonNegative, parse_json
 from mcp_evals.plugins import load_plugin
+from mcp_evals.text import rouge1, tfidf_cosine
 
 WeightName = Literal["minimal", "very_low", "low", "medium", "high", "very_high", "critical"]
 Weight = WeightName | NonNegative
@@ -53,8 +53,12 @@ class _Critic(Model):
     """Whether it compares with an expected value, rather than judging the actual one alone."""
 
     def score(self, expected: Value, actual: Value) -> Match:
-        """How well `actual` fits, from 0 to 1."""
+        """How well `actual` fits, from 0 to 1, and why not better."""
         raise NotImplementedError
+
+    def fit(self, expected: Value, actual: Value) -> float:
+        """The score alone, for looking through many pairs."""
+        return self.score(expected, actual).score
 
 
 class Exact(_Critic):
@@ -165,6 +169,12 @@ class Similarity(_Critic):
         if not isinstance(expected, str) or not isinstance(actual, str):
             return Match(0.0, f"{_shown(expected if isinstance(actual, str) else actual)} is not text")
         return _similar(expected, actual, self.metric, self.pass_at)
+
+    def fit(self, expected: Value, actual: Value) -> float:
+        if not isinstance(expected, str) or not isinstance(actual, str):
+            return 0.0
+        similarity = _similarity(expected, actual, self.metric)
+        return 1.0 if similarity >= self.pass_at else similarity
 
 
 class OneOf(_Critic):
@@ -311,8 +321,8 @@ class _TextExpectation(Model):
 
     @property
     def name(self) -> str:
-        """Short name for the evidence, such as `contains`."""
-        return next(iter(type(self).model_fields))
+        """The key by which the expectation is written, such as `contains`."""
+        return next(key for key in _TEXT_KEYS if key in type(self).model_fields)
 
 
 class _CaseOption(_TextExpectation):
@@ -529,14 +539,16 @@ def _moment(value: Value, zone: str) -> _Moment | None:
 
 
 def _similar(reference: str, text: str, metric: str, pass_at: float) -> Match:
-    similarity = tfidf_cosine(reference, text) if metric == "tfidf" else _rouge1_f(reference, text)
+    similarity = _similarity(reference, text, metric)
     if similarity >= pass_at:
         return PERFECT
     return Match(similarity, f"{metric} similarity {similarity:.3f} is below {pass_at:g}")
 
 
-def _rouge1_f(reference: str, text: str) -> float:
-    return 1.0 if reference == text else rouge1(reference, text).f
+def _similarity(reference: str, text: str, metric: str) -> float:
+    if reference == text:
+        return 1.0
+    return tfidf_cosine(reference, text) if metric == "tfidf" else rouge1(reference, text).f
 
 
 def _multiset_difference(expected: list[Any], actual: list[Any]) -> tuple[list[Any], list[Any]]:

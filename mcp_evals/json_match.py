@@ -3,12 +3,11 @@
 Knows no critic and no score.
 """
 
+from collections.abc import Hashable
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from pydantic import JsonValue
-
-from mcp_evals.model import canonical_json
 
 
 class Absent(Enum):
@@ -59,7 +58,7 @@ def json_difference(expected: Value, actual: Value, path: str = "") -> Differenc
     return None if expected == actual else Difference(path, "differs")
 
 
-def wildcard_value(expected: JsonValue) -> bool:
+def wildcard_value(expected: Value) -> bool:
     """Whether the value is a wildcard such as `{"any": true}`."""
     return _wildcard(expected) is not None
 
@@ -122,6 +121,23 @@ def _json_type(value: Value) -> str:
     return "a list" if isinstance(value, list) else "an object"
 
 
-def value_key(value: Value) -> str:
-    """A text that is the same for the same value, for caching scores."""
-    return "" if value is ABSENT else canonical_json(value)
+def value_key(value: Value) -> Hashable:
+    """A key that two values share when they are equal by JSON's idea; wildcards are not looked at."""
+    if value is None or isinstance(value, str | Absent):
+        return value
+    if isinstance(value, bool):
+        return ("bool", value)
+    if isinstance(value, int | float):
+        return ("number", value)
+    if isinstance(value, list):
+        return ("list", *map(value_key, value))
+    return ("object", frozenset((key, value_key(item)) for key, item in value.items()))
+
+
+def has_wildcard(value: Value) -> bool:
+    """Whether a wildcard stands anywhere inside."""
+    if wildcard_value(value):
+        return True
+    if isinstance(value, list):
+        return any(map(has_wildcard, value))
+    return isinstance(value, dict) and any(map(has_wildcard, value.values()))

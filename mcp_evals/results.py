@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import Field, JsonValue, model_validator
 
 from mcp_evals.conversation import Transcript, Usage
-from mcp_evals.model import Finite, Fraction, Model, NonNegative
+from mcp_evals.model import Finite, Fraction, Model, NonNegative, digest
 from mcp_evals.suite import OverTrials
 
 Verdict = Literal["passed", "warned", "failed", "errored"]
@@ -126,6 +126,11 @@ class Judgement(Model):
     """Tokens it took."""
     cost_usd: NonNegative | None = None
     """What it cost; None: unknown."""
+
+    @staticmethod
+    def key_of(criterion: str, conversation: str, answer: str) -> str:
+        """Content address of a question to a judge."""
+        return digest({"criterion": criterion, "conversation": conversation, "answer": answer})
 
 
 class TrialError(Model):

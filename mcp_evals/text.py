@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from mcp_evals.stemmer import porter_stem
@@ -36,21 +37,37 @@ def tfidf_cosine(a: str, b: str) -> float:
     Smoothed idf is ln((1 + 2) / (1 + df)) + 1: 1 for a word in both texts, 1 + ln 1.5 for a word in one.
     Two blank texts are alike, a blank one is like no other; texts without a word are alike if they are equal.
     """
-    if not a.strip() or not b.strip():
-        return float(a.strip() == b.strip())
-    in_a, in_b = Counter(word_tokens(a)), Counter(word_tokens(b))
-    if not in_a and not in_b:
-        return float(a == b)
-    dot = sum(count * in_b[word] for word, count in in_a.items())
+    in_a, in_b = _word_counts(a), _word_counts(b)
+    if not in_a.counts or not in_b.counts:
+        blank = not a.strip() or not b.strip()
+        return float(a.strip() == b.strip() if blank else not in_a.counts and not in_b.counts and a == b)
+    dot = both_a = both_b = 0
+    for word, times in in_a.counts.items():
+        others = in_b.counts.get(word)
+        if others:
+            dot += times * others
+            both_a += times * times
+            both_b += others * others
     # One root of the product, not a product of two: equal texts then give 1.0 to the last bit.
-    norms = math.sqrt(_squared_norm(in_a, in_b) * _squared_norm(in_b, in_a))
-    return min(dot / norms, 1.0) if dot else 0.0
+    norms = math.sqrt(_squared_norm(in_a.squares, both_a) * _squared_norm(in_b.squares, both_b))
+    return min(dot / norms, 1.0)
 
 
-def _squared_norm(counts: Counter[str], others: Counter[str]) -> float:
-    shared = sum(count**2 for word, count in counts.items() if word in others)
-    alone = sum(count**2 for word, count in counts.items() if word not in others)
-    return shared + alone * _IDF_ALONE**2
+class _WordCounts(NamedTuple):
+    counts: Counter[str]
+    squares: int
+    """Sum of the squared counts."""
+
+
+@lru_cache(maxsize=1024)
+def _word_counts(text: str) -> _WordCounts:
+    # Fitting n calls to n others compares each text n times.
+    counts = Counter(word_tokens(text))
+    return _WordCounts(counts, sum(count * count for count in counts.values()))
+
+
+def _squared_norm(squares: int, in_both: int) -> float:
+    return in_both + (squares - in_both) * _IDF_ALONE**2
 
 
 _IDF_ALONE: Final = 1 + math.log(1.5)

@@ -4,20 +4,22 @@ Calls of one tool are fitted by optimal assignment; where an order is asked for,
 Knows no text, no limit and no verdict.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any, Final, NamedTuple
 
-from mcp_evals.text import fold_tool_name, shorten
 from pydantic import JsonValue
 
 from mcp_evals.conversation import ToolCall, ToolDefinition
-from mcp_evals.critics import Critic, Exact, weight_number
-from mcp_evals.json_match import ABSENT, Value, json_equal
+from mcp_evals.critics import Critic, Exact, Match, weight_number
+from mcp_evals.json_match import ABSENT, Value, has_wildcard, json_equal, value_key
 from mcp_evals.results import AlignedCall, ArgumentCheck, CallStatus
 from mcp_evals.suite import ExpectedCall, Order, Rubric
+from mcp_evals.text import fold_tool_name, shorten
 
-_WHATEVER: JsonValue = {"any": True}
-_HAIR = 1e-9
+_WHATEVER: Final[JsonValue] = {"any": True}
+SURPLUS: Final = "not expected"
+"""Reason of an argument that nobody expected."""
+_HAIR: Final = 1e-9
 """Breaks ties for a pair over no pair without changing which sum is greatest."""
 
 
@@ -86,26 +88,25 @@ def score_arguments(
     if isinstance(actual.arguments, str):
         reason = f"the arguments are not a JSON object: {shorten(actual.arguments, 80)}"
         fields = [*expected.args] or ["(arguments)"]
-        return tuple(_check(field, 0.0, 1.0, expected.args.get(field, ABSENT), ABSENT, reason) for field in fields)
-    wanted, given = _Arguments(expected.args, tool), _Arguments(actual.arguments, tool)
-    checks = [*_criticised(expected.critics, wanted, given), *_compared(expected, wanted, given)]
+        return tuple(
+            _check(field, Match(0.0, reason), 1.0, expected.args.get(field, ABSENT), ABSENT) for field in fields
+        )
+    given = _Arguments(actual.arguments, tool)
+    checks = [
+        _check(field.path, field.critic.score(field.expected, found), field.weight, field.shown, found)
+        for field, found in ((field, given.at(field.path)) for field in _fields(expected, tool))
+    ]
     if rubric.extra_arguments != "ignore":
-        checks += _surplus(expected, wanted, given)
+        surplus = given.beyond(_known(expected))
+        checks += [_check(name, Match(0.0, SURPLUS), 1.0, ABSENT, given.given[name]) for name in surplus]
     return tuple(checks)
-
-
-def arguments_score(checks: Iterable[ArgumentCheck]) -> float | None:
-    """Weighted mean of argument checks; None where nothing weighs."""
-    rows = list(checks)
-    total = sum(row.weight for row in rows)
-    return sum(row.score * row.weight for row in rows) / total if total > 0 else None
 
 
 # --- pair scores
 
 
 class _Pairs:
-    """Score of each expected call with each actual call, made once and only where asked."""
+    """Score of each expected call with each actual call: a row at a time, and why only for the pairs that are chosen."""
 
     def __init__(
         self, expected: Sequence[ExpectedCall], actual: Sequence[ToolCall], rubric: Rubric, names: Names
@@ -113,26 +114,74 @@ class _Pairs:
         self.expected, self.actual, self.rubric, self.names = expected, actual, rubric, names
         self.expected_keys = [names.key(call.tool) for call in expected]
         self.actual_keys = [names.key(call.name) for call in actual]
-        self._scores: dict[tuple[int, int], tuple[float, tuple[ArgumentCheck, ...]]] = {}
+        self._tools = [names.definition(call.name) for call in actual]
+        self._given = [
+            None if isinstance(call.arguments, str) else _Arguments(call.arguments, tool)
+            for call, tool in zip(actual, self._tools, strict=True)
+        ]
+        self._columns: dict[str, list[Value]] = {}
+        self._key_columns: dict[str, list[Hashable]] = {}
+        self._rows: dict[int, list[float]] = {}
 
     def same_tool(self, i: int, j: int) -> bool:
         return self.rubric.wrong_tool == "ignore" or self.expected_keys[i] == self.actual_keys[j]
 
     def score(self, i: int, j: int) -> float:
-        return self._scored(i, j)[0]
+        return self.row(i)[j]
+
+    def row(self, i: int) -> list[float]:
+        """Scores of one expected call with all actual ones; those of another tool are not looked at."""
+        if i not in self._rows:
+            self._rows[i] = self._row(i)
+        return self._rows[i]
 
     def arguments(self, i: int, j: int) -> tuple[ArgumentCheck, ...]:
-        return self._scored(i, j)[1]
+        return score_arguments(self.expected[i], self.actual[j], self.rubric, self._tools[j])
 
-    def _scored(self, i: int, j: int) -> tuple[float, tuple[ArgumentCheck, ...]]:
-        if (i, j) not in self._scores:
-            tool = self.names.definition(self.actual[j].name)
-            checks = score_arguments(self.expected[i], self.actual[j], self.rubric, tool)
-            fit = arguments_score(checks)
-            weight = 0.0 if self.rubric.wrong_tool == "ignore" else self.rubric.tool_weight
-            score = 1.0 if fit is None else (weight + fit) / (weight + 1.0)
-            self._scores[i, j] = score, checks
-        return self._scores[i, j]
+    def _row(self, i: int) -> list[float]:
+        columns = [j for j in range(len(self.actual)) if self.same_tool(i, j)]
+        call, scores = self.expected[i], [0.0] * len(self.actual)
+        earned, possible = dict.fromkeys(columns, 0.0), dict.fromkeys(columns, 0.0)
+        known = _known(call)
+        for j in columns:
+            given = self._given[j]
+            if given is None:
+                possible[j] = 1.0
+            elif self.rubric.extra_arguments != "ignore":
+                possible[j] = float(len(given.beyond(known)))
+        for field in _fields(call, self._tools[columns[0]] if columns else None):
+            fits = self._fits(field, columns)
+            for j in columns:
+                if self._given[j] is not None:
+                    earned[j] += field.weight * fits[j]
+                    possible[j] += field.weight
+        weight = 0.0 if self.rubric.wrong_tool == "ignore" else self.rubric.tool_weight
+        for j in columns:
+            fit = earned[j] / possible[j] if possible[j] > 0 else None
+            scores[j] = 1.0 if fit is None else (weight + fit) / (weight + 1.0)
+        return scores
+
+    def _fits(self, field: "_Field", columns: Sequence[int]) -> dict[int, float]:
+        keys = self._keys(field.path)
+        if field.plain_key is not None:
+            return {j: float(keys[j] == field.plain_key[0]) for j in columns}
+        values, seen = self._values(field.path), dict[Hashable, float]()
+        fits: dict[int, float] = {}
+        for j in columns:
+            if keys[j] not in seen:
+                seen[keys[j]] = field.critic.fit(field.expected, values[j])
+            fits[j] = seen[keys[j]]
+        return fits
+
+    def _values(self, path: str) -> list[Value]:
+        if path not in self._columns:
+            self._columns[path] = [ABSENT if given is None else given.at(path) for given in self._given]
+        return self._columns[path]
+
+    def _keys(self, path: str) -> list[Hashable]:
+        if path not in self._key_columns:
+            self._key_columns[path] = [value_key(value) for value in self._values(path)]
+        return self._key_columns[path]
 
 
 # --- fitting
@@ -157,7 +206,7 @@ def _assign_block(pairs: _Pairs, rows: Sequence[int], columns: Sequence[int]) ->
     from scipy.optimize import linear_sum_assignment  # slow to load; one call a tool needs none of it
 
     # A required call outweighs an optional one: leaving it out costs a whole call, leaving out the other nothing.
-    worth = [[pairs.score(i, j) + (not pairs.expected[i].optional) for j in columns] for i in rows]
+    worth = [[pairs.row(i)[j] + (not pairs.expected[i].optional) for j in columns] for i in rows]
     chosen: Any = linear_sum_assignment(worth, maximize=True)
     return {rows[i]: columns[j] for i, j in zip(chosen[0].tolist(), chosen[1].tolist(), strict=True)}
 
@@ -167,10 +216,11 @@ def _align_in_order(pairs: _Pairs) -> dict[int, int]:
     n, m = len(pairs.expected), len(pairs.actual)
     best = [[0.0] * (m + 1) for _ in range(n + 1)]
     for i in range(n - 1, -1, -1):
+        row, below, here = pairs.row(i), best[i + 1], best[i]
         for j in range(m - 1, -1, -1):
-            skip = max(best[i + 1][j], best[i][j + 1])
-            pair = pairs.score(i, j) + _HAIR + best[i + 1][j + 1] if pairs.same_tool(i, j) else 0.0
-            best[i][j] = max(skip, pair)
+            here[j] = max(below[j], here[j + 1])
+            if pairs.same_tool(i, j):
+                here[j] = max(here[j], row[j] + _HAIR + below[j + 1])
     found: dict[int, int] = {}
     i = j = 0
     while i < n and j < m:
@@ -221,6 +271,20 @@ def _row(
 # --- arguments
 
 
+class _Field(NamedTuple):
+    """One argument of an expected call and how it is compared."""
+
+    path: str
+    weight: float
+    critic: Critic
+    expected: Value
+    """What the critic gets: with wildcards where critics of their own look."""
+    shown: Value
+    """What the evidence shows."""
+    plain_key: tuple[Hashable] | None
+    """Key to compare by, where nothing but equality matters; None: ask the critic."""
+
+
 class _Arguments:
     """Arguments of a call, with the schema's defaults for what is left out."""
 
@@ -228,21 +292,48 @@ class _Arguments:
         self.given = given
         self._properties: dict[str, Any] = {} if tool is None else tool.parameters
 
-    def default(self, name: str) -> Value:
-        schema: Any = self._properties.get(name)
-        return schema["default"] if isinstance(schema, dict) and "default" in schema else ABSENT  # pyright: ignore[reportUnknownVariableType]
-
-    def get(self, name: str) -> Value:
-        return self.given[name] if name in self.given else self.default(name)
-
     def at(self, path: str) -> Value:
         if path in self.given:
             return self.given[path]
         head, _, rest = path.partition(".")
-        value = self.get(head)
+        value = self.given[head] if head in self.given else self._default(head)
         for part in rest.split(".") if rest else ():
             value = _inside(value, part)
         return value
+
+    def beyond(self, known: frozenset[str]) -> list[str]:
+        """Arguments that nobody expected and that say more than the schema's default."""
+        return [
+            name
+            for name, value in self.given.items()
+            if name not in known and not (self._properties and json_equal(self._default(name), value))
+        ]
+
+    def _default(self, name: str) -> Value:
+        schema: Any = self._properties.get(name)
+        return schema["default"] if isinstance(schema, dict) and "default" in schema else ABSENT  # pyright: ignore[reportUnknownVariableType]
+
+
+def _fields(call: ExpectedCall, tool: ToolDefinition | None) -> list[_Field]:
+    wanted = _Arguments(call.args, tool)
+    own = [
+        _Field(critic.field, weight_number(critic.weight), critic, value, value, None)
+        for critic, value in ((critic, wanted.at(critic.field)) for critic in call.critics)
+    ]
+    paths = {critic.field for critic in call.critics}
+    return own + [_compared(name, value, paths) for name, value in call.args.items() if name not in paths]
+
+
+def _compared(name: str, value: JsonValue, paths: Iterable[str]) -> _Field:
+    inner = [path.split(".")[1:] for path in paths if path.partition(".")[0] == name]
+    opened = _open_at(value, inner)
+    plain = not inner and not has_wildcard(value)
+    return _Field(name, 1.0, Exact(field=name), opened, value, (value_key(value),) if plain else None)
+
+
+def _known(call: ExpectedCall) -> frozenset[str]:
+    names = {*call.args, *(critic.field for critic in call.critics)}
+    return frozenset(names | {name.partition(".")[0] for name in names})
 
 
 def _inside(value: Value, part: str) -> Value:
@@ -251,32 +342,6 @@ def _inside(value: Value, part: str) -> Value:
     if isinstance(value, list) and part.isdecimal() and int(part) < len(value):
         return value[int(part)]
     return ABSENT
-
-
-def _criticised(critics: Iterable[Critic], wanted: _Arguments, given: _Arguments) -> Iterator[ArgumentCheck]:
-    for critic in critics:
-        expected, actual = wanted.at(critic.field), given.at(critic.field)
-        match = critic.score(expected, actual)
-        yield _check(critic.field, match.score, weight_number(critic.weight), expected, actual, match.reason)
-
-
-def _compared(expected: ExpectedCall, wanted: _Arguments, given: _Arguments) -> Iterator[ArgumentCheck]:
-    fields = {critic.field for critic in expected.critics}
-    for name, value in expected.args.items():
-        if name in fields:
-            continue
-        inner = [path.split(".")[1:] for path in fields if path.partition(".")[0] == name]
-        actual = given.get(name)
-        match = Exact(field=name).score(_open_at(value, inner), actual)
-        yield _check(name, match.score, 1.0, value, actual, match.reason)
-
-
-def _surplus(expected: ExpectedCall, wanted: _Arguments, given: _Arguments) -> Iterator[ArgumentCheck]:
-    known = {*expected.args, *(critic.field for critic in expected.critics)}
-    known |= {field.partition(".")[0] for field in known}
-    for name, value in given.given.items():
-        if name not in known and not json_equal(wanted.default(name), value):
-            yield _check(name, 0.0, 1.0, ABSENT, value, "not expected")
 
 
 def _open_at(value: JsonValue, paths: Sequence[Sequence[str]]) -> JsonValue:
@@ -290,20 +355,18 @@ def _open_at(value: JsonValue, paths: Sequence[Sequence[str]]) -> JsonValue:
         return {
             key: _open_at(item, [path[1:] for path in paths if path[0] == key]) if key in heads else item
             for key, item in value.items()
-        } | {head: _WHATEVER for head in heads if head not in value}
+        } | {head: {"optional": _WHATEVER} for head in heads if head not in value}
     if isinstance(value, list):
         return [_open_at(item, [path[1:] for path in paths if path[0] == str(i)]) for i, item in enumerate(value)]
     return value
 
 
-def _check(
-    field: str, score: float, weight: float, expected: Value, actual: Value, reason: str | None
-) -> ArgumentCheck:
+def _check(field: str, match: Match, weight: float, expected: Value, actual: Value) -> ArgumentCheck:
     return ArgumentCheck(
         field=field,
-        score=score,
+        score=match.score,
         weight=weight,
         expected=None if expected is ABSENT else expected,
         actual=None if actual is ABSENT else actual,
-        reason=reason,
+        reason=match.reason,
     )

@@ -3,15 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from mcp_evals.scoring.arcade import score_case_by_arcade
-from mcp_evals.scoring.judge import judgement_key
 from pydantic import JsonValue
 
 from mcp_evals.conversation import Invocation, Step, ToolCall, ToolDefinition, Transcript, Usage
 from mcp_evals.critics import Judged, TextExpectation, weight_number
 from mcp_evals.json_match import json_difference
 from mcp_evals.results import AlignedCall, CaseScore, Check, Judgement
-from mcp_evals.scoring.calls import Fit, Names, fit_calls
+from mcp_evals.scoring.arcade import score_case_by_arcade
+from mcp_evals.scoring.calls import SURPLUS, Fit, Names, fit_calls
 from mcp_evals.suite import Case, Expect, Limits, Rubric, Turn
 
 
@@ -294,7 +293,7 @@ def _swapped(row: AlignedCall) -> bool:
 
 
 def _has_surplus(row: AlignedCall) -> bool:
-    return any(check.reason == "not expected" for check in row.arguments)
+    return any(check.reason == SURPLUS for check in row.arguments)
 
 
 def _names(rows: Sequence[AlignedCall]) -> str:
@@ -324,7 +323,7 @@ def _usage(steps: Iterable[Step]) -> Usage:
 
 
 def _question_key(check: Judged, scope: _Scope) -> str:
-    return judgement_key(check.judged, scope.asked, scope.text)
+    return Judgement.key_of(check.judged, scope.asked, scope.text)
 
 
 # --- from evidence to verdict
