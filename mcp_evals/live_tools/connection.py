@@ -24,6 +24,7 @@ from mcp.types import (
     CONNECTION_CLOSED,
     INTERNAL_ERROR,
     INVALID_PARAMS,
+    INVALID_REQUEST,
     METHOD_NOT_FOUND,
     REQUEST_TIMEOUT,
     UNSUPPORTED_PROTOCOL_VERSION,
@@ -56,6 +57,9 @@ for _logger, _level in {
     "httpx2": logging.WARNING,
 }.items():
     logging.getLogger(_logger).setLevel(_level)
+
+_MADE_OF_A_STATUS: Final = {METHOD_NOT_FOUND, INVALID_REQUEST, INTERNAL_ERROR}
+"""Codes of the errors that mcp's transport makes of an HTTP status."""
 
 _Said = TypeVar("_Said")
 
@@ -103,7 +107,7 @@ class Link:
         try:
             page = await session.list_tools()
         except MCPError as error:
-            if error.code != METHOD_NOT_FOUND or self._statuses:
+            if error.code != METHOD_NOT_FOUND:
                 raise
             raise self._trouble("offers no tools: it does not know tools/list") from error
         while True:
@@ -159,7 +163,8 @@ class Link:
         auth: httpx2.Auth | None = None,
     ) -> httpx2.AsyncClient:
         async def note_refusal(response: httpx2.Response) -> None:
-            if response.is_error:
+            # Many a server refuses the GET for its own messages, and the DELETE at the end: both are optional.
+            if response.is_error and response.request.method == "POST":
                 self._statuses.append(response.status_code)
 
         # A server may hold its answer open for long; how long at most is the caller's decision.
@@ -178,30 +183,38 @@ class Link:
             case httpx2.HTTPStatusError():
                 return _refused(error.response.status_code, settings.kind)
             case httpx2.TransportError():
-                return f"cannot be reached at {settings.place}: {str(error) or type(error).__name__}"
-            case _ if self._statuses:
+                return f"cannot be reached at {settings.place}: {self._first_words(str(error)) or type(error).__name__}"
+            case MCPError() if self._statuses and error.code in _MADE_OF_A_STATUS:
                 return _refused(self._statuses[-1], settings.kind)
             case MCPError() if error.code == CONNECTION_CLOSED:
                 return f"closed the connection while {doing}"
             case MCPError():
-                return f"answered with error {error.code} while {doing}: {_first_words(error.message)}"
+                return f"answered with error {error.code} while {doing}: {self._first_words(error.message)}"
             case ValidationError():
                 first = error.errors(include_url=False, include_input=False, include_context=False)[0]
                 where = ".".join(str(part) for part in first["loc"])
                 return f"answered what is not valid MCP while {doing}: {where}: {first['msg']}"
             case _:
-                return f"failed while {doing}: {_first_words(str(error)) or type(error).__name__}"
+                return f"failed while {doing}: {self._first_words(str(error)) or type(error).__name__}"
 
     def _trouble(self, what: str) -> TargetError:
-        # Secrets go before a text is cut, or a part of one could stay.
-        conceal = self.server.conceal
-        parts = [f'server "{self._name}" {conceal(what)}']
+        parts = [f'server "{self._name}" {what}']
         if self._child is not None and self._child.noise:
-            noise = _first_words(conceal(self._child.noise))
-            parts.append(f'it wrote on its standard output what is not MCP: "{noise}"')
+            parts.append(f'it wrote on its standard output what is not MCP: "{self._first_words(self._child.noise)}"')
         if self._child is not None and self._child.stderr.strip():
-            parts.append(f'its last words on standard error: "{_last_words(conceal(self._child.stderr))}"')
+            parts.append(f'its last words on standard error: "{self._last_words(self._child.stderr)}"')
         return TargetError("; ".join(parts), kind="tool_server")
+
+    # What others wrote loses its secrets before it is cut, or a part of one could stay.
+
+    def _first_words(self, text: str) -> str:
+        words = " ".join(_plain(self.server.conceal(text)).split())
+        return words if len(words) <= 300 else words[:300] + "…"
+
+    def _last_words(self, text: str) -> str:
+        lines = [line.strip() for line in _plain(self.server.conceal(text)).splitlines() if line.strip()]
+        words = " | ".join(lines[-5:])
+        return words if len(words) <= 600 else "…" + words[-600:]
 
 
 class Connection:
@@ -357,14 +370,3 @@ def _refused(status: int, kind: str) -> str:
 
 def _plain(text: str) -> str:
     return _CONTROL.sub("", text).strip()
-
-
-def _first_words(text: str) -> str:
-    words = " ".join(_plain(text).split())
-    return words if len(words) <= 300 else words[:300] + "…"
-
-
-def _last_words(text: str) -> str:
-    lines = [line.strip() for line in _plain(text).splitlines() if line.strip()]
-    words = " | ".join(lines[-5:])
-    return words if len(words) <= 600 else "…" + words[-600:]

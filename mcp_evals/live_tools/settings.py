@@ -31,6 +31,7 @@ _SECRET_NAME: Final = re.compile(r"key|token|secret|passw|auth|credential|cookie
 _COMMENT_OR_TEXT: Final = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _TEXT_OR_LAST_COMMA: Final = re.compile(r'"(?:\\.|[^"\\])*"|,(?=\s*[}\]])')
 _SHORTEST_SECRET: Final = 4
+_HARMLESS: Final = frozenset({"HOME", "LOGNAME", "PATH", "PWD", "SHELL", "TERM", "TMPDIR", "USER"})
 
 
 def _transport(value: Any) -> Any:
@@ -145,7 +146,8 @@ def fill_in(name: str, settings: ServerSettings, environ: Mapping[str, str]) -> 
         raise UsageError(f'the `url` of server "{name}" does not begin with http:// or https:// once it is filled in')
     named = {**taken, **reachable.env, **reachable.headers}
     keys = [value for name, value in named.items() if _SECRET_NAME.search(name)]
-    return ReachableServer(reachable, _spellings([*named.values(), *_hidden(reachable)]), _spellings(keys))
+    suspects = [value for name, value in named.items() if name not in _HARMLESS]
+    return ReachableServer(reachable, _spellings([*suspects, *_hidden(reachable)]), _spellings(keys))
 
 
 def read_servers(path: Path) -> dict[str, ServerSettings]:

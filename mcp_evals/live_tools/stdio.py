@@ -5,6 +5,7 @@ does: ignores the end of its input, ignores SIGTERM, floods its pipes, or leaves
 itself a session of its own escapes; it is not waited for.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
@@ -29,6 +30,8 @@ MAX_NOISE_BYTES: Final = 2**20
 KEPT_BYTES: Final = 4096
 GRACE_S: Final = 1.0
 """How long a server may take to end after its input has ended, and again after SIGTERM."""
+KILL_S: Final = 0.25
+"""How long SIGKILL may take; a group whose dead nobody buries takes all of it."""
 
 
 class ChildServer:
@@ -39,7 +42,8 @@ class ChildServer:
         self._ended = ended
         self._closing = False
         self._noise_bytes = 0
-        self._all_errors_read = anyio.Event()
+        self._output_read = anyio.Event()
+        self._errors_read = anyio.Event()
         self.exit_code: int | None = None
         """Exit code of a program that ended before it was asked to."""
         self.stderr = ""
@@ -93,6 +97,7 @@ class ChildServer:
             self._ended.set()
             async for _ in output:
                 pass
+        self._output_read.set()
 
     async def _pass_on(
         self, output: ByteReceiveStream, inbound: MemoryObjectSendStream[SessionMessage | Exception]
@@ -131,7 +136,7 @@ class ChildServer:
             async for chunk in _pipe(process.stderr):
                 kept = (kept + chunk)[-KEPT_BYTES:]
                 self.stderr = kept.decode(errors="replace")
-        self._all_errors_read.set()
+        self._errors_read.set()
 
     async def _end(self, process: Process) -> None:
         """Ask, insist, kill: the order that the MCP specification gives, with every wait bounded."""
@@ -143,7 +148,8 @@ class ChildServer:
         # Also after a clean end: the group may hold children that the server left behind.
         await _kill_group(process)
         with anyio.move_on_after(GRACE_S):
-            await self._all_errors_read.wait()
+            await self._errors_read.wait()
+            await self._output_read.wait()
         with anyio.move_on_after(GRACE_S):
             await process.aclose()
 
@@ -168,6 +174,11 @@ async def _kill_group(process: Process) -> None:
         close_process_job(process)
     else:
         await terminate_posix_process_tree(process, GRACE_S)
+        # That returns when SIGKILL is sent; a moment later it has had its effect.
+        with anyio.move_on_after(KILL_S), suppress(ProcessLookupError, PermissionError):
+            while True:
+                os.killpg(process.pid, 0)
+                await anyio.sleep(0.005)
 
 
 async def _write_input(process: Process, outbound: MemoryObjectReceiveStream[SessionMessage]) -> None:

@@ -1,5 +1,6 @@
 """Servers to start, and a look at which of their processes are left."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -107,6 +109,47 @@ def _runs(pid: int) -> bool:
         return False
     # A zombie has ended; whoever is process 1 has only not looked yet.
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.fixture
+def plain_web() -> Iterator[ServerSettings]:
+    """The least that streamable HTTP asks of a server: answers to POST alone, and an error for every call."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            tool = {"name": "fail", "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": True}}
+            hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": "x", "version": "1"}}
+            answers: dict[str, Any] = {
+                "initialize": {"result": hello},
+                "tools/list": {"result": {"tools": [tool]}},
+                "tools/call": {"error": {"code": -32602, "message": "no such thing"}},
+            }
+            answer = {"jsonrpc": "2.0", "id": request.get("id"), **answers.get(request["method"], {})}
+            self.reply(200 if "id" in request else 202, json.dumps(answer).encode())
+
+        def do_GET(self) -> None:
+            self.reply(405, b"")
+
+        def reply(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Mcp-Session-Id", "1")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_DELETE = do_GET  # noqa: N815  the name that the base class calls
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as web:
+        thread = Thread(target=web.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield ServerSettings(url=f"http://127.0.0.1:{web.server_port}/mcp")
+        web.shutdown()
+        thread.join()
 
 
 @pytest.fixture

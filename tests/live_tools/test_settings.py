@@ -168,6 +168,12 @@ def test_secrets_of_a_url_and_its_headers_are_concealed_in_each_spelling():
     assert "https://x.example" == settings.place
 
 
+def test_what_every_program_knows_is_no_secret():
+    reachable = fill_in("a", ServerSettings(command="x", args=("${HOME}/data",)), {"HOME": "/home/me"})
+
+    assert "no file /home/me/data" == reachable.conceal("no file /home/me/data")
+
+
 def test_answers_of_a_server_lose_only_what_is_called_a_key():
     settings = ServerSettings(command="x", args=("${FOLDER}",), env={"LEVEL": "debug", "API_KEY": "${MY_KEY}"})
     reachable = fill_in("a", settings, {"FOLDER": "/data", "MY_KEY": SECRET})

@@ -191,6 +191,13 @@ async def test_errors_of_the_protocol_that_a_call_causes_are_results_and_others_
     ]
 
 
+async def test_a_web_server_that_answers_nothing_but_posts_is_no_broken_one(plain_web: ServerSettings):
+    async with LiveToolbox({"web": plain_web}) as toolbox:
+        results = [await toolbox.call(ToolCall(name="fail")) for _ in range(3)]
+
+    assert [ToolResult(content="no such thing", is_error=True)] * 3 == results
+
+
 async def test_an_error_inside_comes_out_as_it_is_and_no_server_is_left(server: Server, survivors: Pids):
     with pytest.raises(ZeroDivisionError):
         async with LiveToolbox({"odd": server("list_twins")}):
