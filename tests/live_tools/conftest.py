@@ -20,11 +20,6 @@ Pids = Callable[[], list[int]]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def pid_file(tmp_path: Path) -> Path:
     """Where the fake servers note their process ids."""
     path = tmp_path / "pids"
