@@ -24,6 +24,7 @@ from threading import RLock
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from pydantic import JsonValue
+from pydantic_core import PydanticSerializationError, to_json
 
 from mcp_evals.conversation import Transcript, Usage
 from mcp_evals.errors import NotFoundError, StoreError, UsageError, did_you_mean
@@ -316,7 +317,9 @@ class Store:
         """
         with self._reading() as db:
             run = _run_row(db, run_id)["id"]
-            return _trial_of(db.execute(_WHOLE_TRIAL, (_trial_id(db, run, case_id, index),)).fetchone())
+            _trial_id(db, run, case_id, index)
+            row = db.execute(_WHOLE_TRIAL, (run, case_id, index)).fetchone()
+        return _trial_of(row)
 
     def outcomes(self, run_id: str) -> list[Outcome]:
         """The trials of a run without transcript and evidence, in the suite's order.
@@ -422,11 +425,12 @@ class Store:
     # --- inside
 
     def _each(self, run_id: str, keys: list[tuple[str, int]]) -> Iterator[Trial]:
-        for case_id, index in keys:
-            try:
-                yield self.trial(run_id, case_id, index)
-            except NotFoundError:
-                continue  # deleted while we were reading
+        for key in keys:
+            with self._reading() as db:
+                row = db.execute(_WHOLE_TRIAL, (run_id, *key)).fetchone()
+            # Between two of them, anybody may delete the run.
+            if row is not None:
+                yield _trial_of(row)
 
     @contextmanager
     def _reading(self) -> Generator[sqlite3.Connection]:
@@ -609,15 +613,18 @@ _WHOLE_TRIAL: Final = (
     "SELECT trial.*, transcript.body AS transcript, request.body AS request, evidence.score AS evidence, judgements"
     " FROM trial LEFT JOIN transcript ON transcript.trial_id = trial.id"
     " LEFT JOIN request ON request.digest = request_digest"
-    " LEFT JOIN evidence ON evidence.trial_id = trial.id WHERE trial.id = ?"
+    " LEFT JOIN evidence ON evidence.trial_id = trial.id"
+    " WHERE run_id = ? AND case_id = ? AND number = ?"
 )
 
 
 def _trial_of(row: sqlite3.Row) -> Trial:
     transcript: Transcript | None = None
     if row["transcript"] is not None:
-        request = None if row["request"] is None else json.loads(row["request"])
-        transcript = Transcript.model_validate({**json.loads(row["transcript"]), "request": request})
+        transcript = _model(Transcript, row["transcript"])
+        if row["request"] is not None:
+            # Not validated a second time: with many tools that takes longer than all the rest.
+            transcript = transcript.model_copy(update={"request": json.loads(row["request"])})
     error = TrialError(kind=row["error_kind"], message=row["reason"]) if row["error_kind"] is not None else None
     return Trial(
         case_id=row["case_id"],
@@ -667,21 +674,16 @@ def _model(kind: type[_M], text: str) -> _M:
 
 
 def _json(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    # Models do write lone surrogates, which are no UTF-8; escaped, they come back as they were.
-    return text if _is_utf8(text) else json.dumps(value, separators=(",", ":"))
+    try:
+        return to_json(value, inf_nan_mode="constants").decode()
+    except PydanticSerializationError:
+        # Models do write lone surrogates, which are no UTF-8; escaped, they come back as they were.
+        return json.dumps(value, separators=(",", ":"))
 
 
 def _storable(text: str | None) -> str | None:
-    return text if text is None or _is_utf8(text) else text.encode(errors="backslashreplace").decode()
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    """As it is, but for what is no UTF-8."""
+    return text if text is None else text.encode(errors="backslashreplace").decode()
 
 
 def _utc(moment: datetime | None) -> str | None:
