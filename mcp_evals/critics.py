@@ -591,5 +591,7 @@ def _difference_text(found: Difference, expected: Value, actual: Value) -> str:
     if found.path:
         return f"{found.path} {found.reason}"
     if found.reason == "differs":
+        if isinstance(expected, dict) and "optional" in expected:
+            expected = expected["optional"]
         return f"{_shown(actual)} is not {_shown(expected)}"
     return found.reason

@@ -387,3 +387,102 @@ class RunSummary(Model):
 ComparisonVerdict = Literal[
     "better", "worse", "equivalent", "no_detectable_difference", "not_enough_data", "not_comparable"
 ]
+Metric = Literal["passed", "score"]
+"""What is compared: the share of trials that pass, or the mean score."""
+Flag = Literal["borderline", "fragile", "negligible", "small_sample", "errors_decide", "many_errors", "stopped_early"]
+
+
+class Arm(Model):
+    """One side of a comparison, on the cases that both sides have."""
+
+    name: str
+    """Target, with the track where there is one."""
+    run_id: str
+    """The run."""
+    passed: int
+    """Cases that pass over their trials."""
+    scored: int
+    """Cases that have a score on both sides."""
+    estimate: Estimate | None = None
+    """The metric with its interval, on the compared cases."""
+    errored_trials: int = 0
+    """Trials without a score."""
+    cost_usd: NonNegative | None = None
+    """What its trials cost; None: unknown."""
+    latency_s: NonNegative | None = None
+    """Mean seconds of a trial spent waiting for the model."""
+
+
+class ChangedCase(Model):
+    """A case that the two sides do not do alike."""
+
+    case: str
+    """Name of the case."""
+    baseline: str
+    """Passed of scored trials, such as `3/3`, or the mean score."""
+    candidate: str
+    """As `baseline`."""
+    reason: str | None = None
+    """Why the worse side does not pass."""
+
+
+class Comparison(Model):
+    """Candidate against baseline on the same cases."""
+
+    verdict: ComparisonVerdict
+    """What may be said."""
+    sentence: str
+    """The verdict in plain words; it can be read alone."""
+    baseline: Arm | None = None
+    """The first side."""
+    candidate: Arm | None = None
+    """The second side."""
+    metric: Metric = "passed"
+    """What is compared."""
+    difference: Estimate | None = None
+    """Candidate minus baseline, with its interval."""
+    flags: tuple[Flag, ...] = ()
+    """What a careful reader has to know."""
+    counts: str = ""
+    """How many cases got better, worse, stayed."""
+    better: tuple[ChangedCase, ...] = ()
+    """Cases that the candidate does better."""
+    worse: tuple[ChangedCase, ...] = ()
+    """Cases that it does worse."""
+    notes: tuple[str, ...] = ()
+    """What was left out, and what the answer depends on."""
+    next_step: str = ""
+    """The cheapest thing that would tell more."""
+    gate: Literal["pass", "fail", "undecided"] = "undecided"
+    """Regression gate at the margin: not worse, worse, cannot tell."""
+    margin: Fraction = 0.05
+    """Gaps below this do not matter."""
+    p_value: Fraction | None = None
+    """Sign-flip mid-p, after correction where several were compared."""
+    test: str | None = None
+    """How the p-value was found."""
+    details: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
+    """For experts: standard error, units, correlation, variance parts, chance to be better."""
+
+
+class ComparisonTable(Model):
+    """Several candidates against one baseline, corrected for their number."""
+
+    status: RunStatus = "completed"
+    """`working`: the runs are still going on; ask again with the same arguments."""
+    sentence: str
+    """The whole in plain words."""
+    comparisons: tuple[Comparison, ...] = ()
+    """One for each candidate, in the order asked for."""
+    ranks: dict[str, str] = Field(default_factory=dict[str, str])
+    """Where each target may stand, such as `1` or `1-3`, where there are more than two."""
+    by_tag: dict[str, str] = Field(default_factory=dict[str, str])
+    """Exploratory: the difference on the cases of each tag."""
+    runs: tuple[str, ...] = ()
+    """The runs behind it."""
+    done: int = 0
+    """Trials that have an outcome, over all runs."""
+    total: int = 0
+    """Trials that were planned."""
+    next_step: str = ""
+    """What to call or do next."""

@@ -20,7 +20,6 @@ from mcp_evals.errors import LimitError, StoreError, TargetError
 from mcp_evals.limits import Meter
 from mcp_evals.results import CaseScore, Check, Judgement, Run, RunSettings, Trial, TrialError, Usage, Verdict
 from mcp_evals.scoring.case import judged_questions, score_case
-from mcp_evals.scoring.metrics import score_metrics
 from mcp_evals.store import Store
 from mcp_evals.suite import Case, Suite
 from mcp_evals.targets.base import Target, Toolbox
@@ -118,8 +117,6 @@ def score_trial(
     cost_usd: float | None = None,
 ) -> CaseScore:
     """Score a transcript with everything that the suite asks for: rubric, named metrics, judgements."""
-    metrics = {**suite.metrics, **(case.metrics or {})}
-    checks: tuple[Check, ...] = score_metrics(metrics, case, transcript, tools) if metrics else ()
     return score_case(
         case,
         transcript,
@@ -127,7 +124,6 @@ def score_trial(
         tools=tools,
         judgements={judgement.key: judgement for judgement in judgements},
         cost_usd=cost_usd,
-        metric_checks=checks,
     )
 
 
@@ -148,7 +144,7 @@ async def _work(
                 refused.append(error)
                 return
             trial = await _hold(job, planned)
-            job.meter.spend(trial.cost_usd)
+            job.meter.spend(trial.cost_usd, len(trial.transcript.steps) if trial.transcript else 1)
             store.add_trial(job.run.id, trial)
             if trial.transcript is not None:
                 trial = await _score(job, planned.case, trial, store)

@@ -399,6 +399,10 @@ class Workspace:
         score = score_trial(case, suite, read.transcript, suite.tools_of(case))
         return Trial(case_id=case.id, index=0, transcript=read.transcript, score=score, usage=read.transcript.usage)
 
+    async def open_probe(self, target: str) -> Target:
+        """A target outside any run, for one look at it; the caller closes it."""
+        return (await self._open(TargetSpec.parse(target), self._run_settings({}))).target
+
     # --- inside
 
     def _built_in_target(self, name: str, key: str, url: str) -> TargetLine:

@@ -1,11 +1,6 @@
-"""Async tests run on asyncio; the package is found from the checkout."""
-
-import sys
-from pathlib import Path
+"""Async tests run on asyncio."""
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 
 @pytest.fixture

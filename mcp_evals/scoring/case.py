@@ -9,7 +9,6 @@ from mcp_evals.conversation import Invocation, Step, ToolCall, ToolDefinition, T
 from mcp_evals.critics import Judged, TextExpectation, weight_number
 from mcp_evals.json_match import json_difference
 from mcp_evals.results import AlignedCall, CaseScore, Check, Judgement
-from mcp_evals.scoring.arcade import score_case_by_arcade
 from mcp_evals.scoring.calls import SURPLUS, Fit, Names, fit_calls
 from mcp_evals.suite import Case, Expect, Limits, Rubric, Turn
 
@@ -30,8 +29,6 @@ def score_case(
     judge's answers by question; a judged criterion without one is not evaluated. `metric_checks` are checks made
     elsewhere, of named metrics.
     """
-    if rubric.convention == "arcade":
-        return score_case_by_arcade(case, transcript, rubric)
     evidence = _Evidence(rubric, Names(rubric, tools), judgements or {}, cost_usd)
     scopes = _scopes(case, transcript)
     parts = [evidence.of(expect, scope) for expect, scope in scopes]
