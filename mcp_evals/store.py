@@ -23,7 +23,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from mcp_evals.conversation import Transcript, Usage
@@ -81,7 +81,7 @@ class Store:
             try:
                 db.row_factory = sqlite3.Row
                 _refuse_foreign(db, path)
-                _wait_for_wal(db)
+                _write_ahead(db)
                 db.execute("PRAGMA synchronous = NORMAL")
                 db.execute("PRAGMA foreign_keys = ON")
                 _migrate(db)
@@ -473,7 +473,7 @@ def _save_suite(db: sqlite3.Connection, suite: Suite) -> str:
 def _as_given(full: Any, given: Any) -> Any:
     """What was given, with the `kind` of everything that has one: a union is read by it."""
     if isinstance(given, dict):
-        named: dict[str, Any] = {"kind": full["kind"]} if "kind" in full else {}
+        named: dict[str, Any] = {"kind": full["kind"]} if "kind" in full and "kind" not in given else {}
         return named | {key: _as_given(full[key], value) for key, value in given.items()}  # pyright: ignore[reportUnknownVariableType]
     if isinstance(given, list):
         return [_as_given(*pair) for pair in zip(full, given, strict=True)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
@@ -487,15 +487,14 @@ def _columns_of_run(run: Run) -> dict[str, Any]:
         "case_ids": _json(run.case_ids),
         "notes": _json(run.notes),
         "created_at": _utc(run.created_at),
-        "finished_at": _utc(run.finished_at),
+        "finished_at": _utc(run.finished_at) if run.finished_at else None,
+        "error": _storable(run.error),
     }
 
 
 def _run_of(row: sqlite3.Row) -> Run:
     columns = {name: row[name] for name in Run.model_fields}
-    return Run.model_validate(
-        {**columns, **{name: json.loads(row[name]) for name in ("settings", "case_ids", "notes")}}
-    )
+    return _value(Run, {**columns, **{name: json.loads(row[name]) for name in ("settings", "case_ids", "notes")}})
 
 
 def _as_seen(row: sqlite3.Row) -> Run:
@@ -557,7 +556,7 @@ def _columns_of_trial(trial: Trial) -> dict[str, Any]:
         "cost_usd": trial.cost_usd,
         "duration_s": trial.duration_s,
         "latency_s": trial.transcript.latency_s if trial.transcript else None,
-        "started_at": _utc(trial.started_at),
+        "started_at": _utc(trial.started_at) if trial.started_at else None,
         "self_scored": trial.self_scored,
     }
 
@@ -634,7 +633,7 @@ def _trial_of(row: sqlite3.Row) -> Trial:
         transcript=transcript,
         score=_model(CaseScore, row["evidence"]) if row["evidence"] is not None else None,
         error=error,
-        judgements=tuple(Judgement.model_validate(judgement) for judgement in json.loads(row["judgements"])),
+        judgements=tuple(_value(Judgement, judgement) for judgement in json.loads(row["judgements"])),
         usage=_usage_of(row),
         cost_usd=row["cost_usd"],
         duration_s=row["duration_s"],
@@ -670,7 +669,17 @@ def _check_label(label: str) -> None:
 
 
 def _model(kind: type[_M], text: str) -> _M:
-    return kind.model_validate(json.loads(text))
+    return _value(kind, json.loads(text))
+
+
+def _value(kind: type[_M], stored: Any) -> _M:
+    try:
+        return kind.model_validate(stored)
+    except ValidationError as error:
+        raise StoreError(
+            f"a stored {kind.__name__.lower()} cannot be read by this version of mcp-evals ({error.errors()[0]['msg']}); "
+            "use the version that wrote it"
+        ) from error
 
 
 def _json(value: Any) -> str:
@@ -686,15 +695,13 @@ def _storable(text: str | None) -> str | None:
     return text if text is None else text.encode(errors="backslashreplace").decode()
 
 
-def _utc(moment: datetime | None) -> str | None:
-    if moment is None:
-        return None
+def _utc(moment: datetime) -> str:
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     # One width and one zone, so that the order of the texts is the order of the moments.
     return aware.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _now() -> str | None:
+def _now() -> str:
     return _utc(datetime.now(UTC))
 
 
@@ -750,7 +757,7 @@ def _started(pid: int) -> str | None:
 def _started_by_ps(pid: int) -> str | None:
     try:
         told = subprocess.run(  # noqa: S603  a number is all that is put in
-            ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)],
+            ["/bin/ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)],
             capture_output=True, text=True, check=False, timeout=5, env={"LC_ALL": "C", "TZ": "UTC"},
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
@@ -770,6 +777,8 @@ def _explained(path: Path) -> Generator[None]:
         raise StoreError(_explanation(error, path)) from error
     except OverflowError as error:
         raise StoreError("a number has more than 63 bits and cannot be stored; give a smaller one") from error
+    except UnicodeEncodeError as error:
+        raise StoreError(f"the name {error.object!a} is no valid text and cannot be stored; give another") from error
 
 
 def _explanation(error: sqlite3.Error, path: Path) -> str:
@@ -806,17 +815,19 @@ def _refuse_foreign(db: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _wait_for_wal(db: sqlite3.Connection) -> None:
+def _write_ahead(db: sqlite3.Connection) -> None:
     """Turn on write-ahead logging; it lasts, so only the first who opens the file has to."""
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         try:
             db.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
             # SQLite does not wait here when two open a new file at once.
-            if time.monotonic() > deadline:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
+        else:
+            return  # also on a file system that cannot do it: the store works there too, only slower
 
 
 def _applied(db: sqlite3.Connection) -> set[str]:

@@ -106,8 +106,11 @@ def test_under_a_cap_trials_of_unknown_price_go_on_and_are_counted():
     meter.spend(0.2)
 
     meter.admit()
+    meter.spend(0.2)
 
-    assert (0.2, 3) == (meter.spent_usd, meter.unknown)
+    with pytest.raises(LimitError):
+        meter.admit()
+    assert (0.4, 3) == (meter.spent_usd, meter.unknown)
 
 
 def test_calls_are_capped():

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 from typing import Any
 
 import pytest
@@ -17,12 +17,12 @@ from mcp_evals.conversation import Invocation, Message, Step, ToolCall, ToolDefi
 from mcp_evals.critics import Contains, Numeric
 from mcp_evals.errors import NotFoundError, StoreError, UsageError
 from mcp_evals.results import CaseScore, Check, Judgement, Outcome, Run, RunSettings, Trial, TrialError
-from mcp_evals.store import Store
+from mcp_evals.store import Store, _started_by_ps
 from mcp_evals.suite import Case, Expect, ExpectedCall, Rubric, Suite
 
 SUITE = Suite(
     name="shop",
-    tools=(ToolDefinition(name="t", input_schema={"type": "object", "properties": {"z": {}, "a": {}}}),),
+    tools=(ToolDefinition(name="t", input_schema={"type": "object", "properties": {"z": {}, "kind": {}, "a": {}}}),),
     cases=(
         Case(
             id="refund",
@@ -119,9 +119,15 @@ def python(script: str, *arguments: object) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-c", script, *map(str, arguments)],
         cwd=Path(__file__).parent.parent,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+def first_line(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
 
 
 # --- suites and runs
@@ -137,7 +143,7 @@ def test_a_suite_comes_back_as_it_was_with_what_was_given_and_what_was_not(store
     assert read.cases[0].expect.calls[0].stubbed
     assert read.cases[0].rubric is not None
     assert {"fail_below"} == read.cases[0].rubric.model_fields_set
-    assert ["z", "a"] == list(read.tools_of(read.cases[0])[0].parameters)
+    assert ["z", "kind", "a"] == list(read.tools_of(read.cases[0])[0].parameters)
 
 
 def test_a_suite_that_was_never_stored_is_not_found(store: Store):
@@ -260,21 +266,10 @@ sys.stdin.read()
 """
 
 
-def claiming(store: Store) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", CLAIM_AND_WAIT, str(store.path), RUN.id],
-        cwd=Path(__file__).parent.parent,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
 def test_a_run_of_another_live_process_cannot_be_claimed_and_one_of_a_dead_process_can(store: Store):
     store.create_run(RUN, SUITE)
-    with claiming(store) as other:
-        assert other.stdout is not None
-        assert "True\n" == other.stdout.readline()
+    with python(CLAIM_AND_WAIT, store.path, RUN.id) as other:
+        assert "True" == first_line(other)
         assert ("working", False) == (store.run(RUN.id).status, store.claim(RUN.id))
         with pytest.raises(UsageError, match="still working; cancel it first"):
             store.delete_run(RUN.id)
@@ -284,17 +279,15 @@ def test_a_run_of_another_live_process_cannot_be_claimed_and_one_of_a_dead_proce
     assert "interrupted" == store.run(RUN.id).status
 
     assert store.claim(RUN.id)
-    with claiming(store) as other:
-        assert other.stdout is not None
-        assert "False\n" == other.stdout.readline()
+    with python(CLAIM_AND_WAIT, store.path, RUN.id) as other:
+        assert "False" == first_line(other)
         other.kill()
 
 
 def test_a_process_that_died_and_was_not_buried_is_dead(store: Store):
     store.create_run(RUN, SUITE)
-    with claiming(store) as other:
-        assert other.stdout is not None
-        other.stdout.readline()
+    with python(CLAIM_AND_WAIT, store.path, RUN.id) as other:
+        assert "True" == first_line(other)
         other.kill()
         os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
 
@@ -303,9 +296,8 @@ def test_a_process_that_died_and_was_not_buried_is_dead(store: Store):
 
 def test_another_process_of_the_same_pid_is_not_the_owner(store: Store):
     store.create_run(RUN, SUITE)
-    with claiming(store) as other:
-        assert other.stdout is not None
-        other.stdout.readline()
+    with python(CLAIM_AND_WAIT, store.path, RUN.id) as other:
+        assert "True" == first_line(other)
         write_sql(store, "UPDATE run SET owner_started = 'another day'")
 
         assert "interrupted" == store.run(RUN.id).status
@@ -335,6 +327,30 @@ def test_a_heartbeat_is_the_owners_alone(store: Store):
     store.heartbeat(RUN.id)
 
     assert "interrupted" == store.run(RUN.id).status
+
+
+def test_a_heartbeat_of_the_owner_is_stored(store: Store):
+    store.create_run(RUN, SUITE)
+    store.claim(RUN.id)
+    write_sql(store, "UPDATE run SET heartbeat_at = 0")
+
+    store.heartbeat(RUN.id)
+
+    assert store._db.execute("SELECT heartbeat_at FROM run").fetchone()[0] > NOON.timestamp()
+
+
+@pytest.mark.skipif(not Path("/bin/ps").exists() or not Path("/proc/self").exists(), reason="needs /bin/ps and /proc")
+def test_where_there_is_no_proc_the_start_of_a_process_is_asked_of_ps():
+    with python("import sys; print('up', flush=True); sys.stdin.read()") as other:
+        assert "up" == first_line(other)
+        started = _started_by_ps(other.pid)
+        other.kill()
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        unburied = _started_by_ps(other.pid)
+
+    assert started is not None
+    assert NOON < datetime.strptime(f"{started} +0000", "%a %b %d %H:%M:%S %Y %z") <= datetime.now(UTC)
+    assert (None, None) == (unburied, _started_by_ps(other.pid))
 
 
 def test_a_finished_run_stays_finished_whoever_died(store: Store):
@@ -498,6 +514,18 @@ def test_a_number_too_large_for_the_file_is_refused_and_nothing_is_stored(store:
     assert [] == store.outcomes(RUN.id)
 
 
+def test_a_name_that_is_no_text_is_refused_and_an_error_message_is_escaped(store: Store):
+    store.create_run(RUN, SUITE)
+    store.update_run(RUN.id, error="broke at \ud800")
+    store.add_trial(RUN.id, trial(error=TrialError(kind="internal", message="broke at \ud800")))
+
+    with pytest.raises(StoreError, match=r"the name '\\ud800' is no valid text"):
+        store.add_trial(RUN.id, trial("\ud800", score=PASSED))
+
+    assert r"broke at \ud800" == store.run(RUN.id).error
+    assert [r"broke at \ud800"] == [outcome.reason for outcome in store.outcomes(RUN.id)]
+
+
 # --- judgements, documents, costs
 
 
@@ -597,6 +625,26 @@ def test_the_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: 
         Store.open(path)
 
     assert before == path.read_bytes()
+
+
+def test_a_damaged_store_is_said_to_be_damaged(tmp_path: Path):
+    path = tmp_path / "store.sqlite"
+    with Store.open(path) as store:
+        store.create_run(RUN, SUITE)
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
+
+    with pytest.raises(StoreError, match="is damaged; restore a copy"):
+        Store.open(path)
+
+
+def test_a_row_that_this_version_cannot_read_is_said(store: Store):
+    store.save_judgement(JUDGEMENT)
+    write_sql(store, """UPDATE judgement SET body = '{"mood": "sunny"}'""")
+
+    with pytest.raises(StoreError, match="a stored judgement cannot be read by this version"):
+        store.judgement(JUDGEMENT.key)
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path):
@@ -719,16 +767,25 @@ def test_two_processes_write_at_once_and_nothing_is_lost(store: Store):
     assert {(case_id, index) for case_id in ("refund", "cancel") for index in range(100)} == store.done_keys(RUN.id)
 
 
-OPEN = "import sys; from pathlib import Path; from mcp_evals.store import Store; Store.open(Path(sys.argv[1])).close()"
-
-
-def test_processes_that_open_a_new_store_at_once_all_get_it(tmp_path: Path):
+def test_all_who_open_a_new_store_at_once_get_it(tmp_path: Path):
     path = tmp_path / "store.sqlite"
-    openers = [python(OPEN, path) for _ in range(4)]
-    for opener in openers:
-        opener.communicate(timeout=60)
+    opened: list[Store] = []
+    start = Barrier(8)
 
-    assert [0, 0, 0, 0] == [opener.returncode for opener in openers]
+    def open_it() -> None:
+        start.wait()
+        opened.append(Store.open(path))
+
+    threads = [Thread(target=open_it) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    opened[0].create_run(RUN, SUITE)
+
+    assert [RUN.id] * 8 == [store.run(RUN.id).id for store in opened]
+    for store in opened:
+        store.close()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")
@@ -737,8 +794,7 @@ def test_after_a_kill_every_stored_trial_is_whole(tmp_path: Path):
     with Store.open(path) as store:
         store.create_run(RUN, SUITE)
     with python(WRITE_TRIALS, path, RUN.id, "refund", 1_000_000) as writer:
-        assert writer.stdout is not None
-        assert "going\n" == writer.stdout.readline()
+        assert "going" == first_line(writer)
         writer.send_signal(signal.SIGKILL)
     assert -signal.SIGKILL == writer.returncode
 
