@@ -16,11 +16,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mcp_evals.answers import RunAnswer
+from mcp_evals.compare import gate_exit_code
 from mcp_evals.doctor import diagnose
 from mcp_evals.errors import EvalsError
 from mcp_evals.model import Model
 from mcp_evals.reports.text import answer_text, trial_text
-from mcp_evals.results import Trial
+from mcp_evals.results import ComparisonTable, Trial
 from mcp_evals.runner import TrialEvent
 from mcp_evals.settings import load_settings
 from mcp_evals.suites.files import suite_schema
@@ -28,7 +29,7 @@ from mcp_evals.suites.importers.engine import read_engine_cases
 from mcp_evals.suites.importers.transcripts import read_transcripts
 from mcp_evals.suites.saving import write_suite
 from mcp_evals.suites.validate import validate_suite
-from mcp_evals.targets.recorded import write_recording
+from mcp_evals.targets.recorded import RecordedTrial, write_recording
 from mcp_evals.views import trial_answer
 from mcp_evals.workspace import Workspace, open_workspace
 
@@ -129,6 +130,55 @@ def run(
     answer = _with_workspace(go, config, suites, servers, limits)
     _show(answer, form, output)
     raise typer.Exit(exit_code(answer))
+
+
+@app.command()
+@_told
+def compare(
+    what: Annotated[list[str] | None, typer.Argument(help="A SUITE with --target …, or two or more RUNs.")] = None,
+    target: Annotated[list[str] | None, typer.Option("--target", help="Two or more; the baseline first.")] = None,
+    track: Annotated[
+        list[str] | None, typer.Option("--track", help="Tool sets to compare; the baseline first.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Run, or name of a run, that the others are held against.")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="Only cases with this tag; may be repeated.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials of each case; default by suite size.")] = None,
+    metric: Annotated[Literal["passed", "score"], typer.Option(help="Pass rate or mean score.")] = "passed",
+    margin: Annotated[float, typer.Option(help="A gap that does not matter; 0.05 is 5 points.")] = 0.05,
+    gate: Annotated[bool, typer.Option("--gate", help="Exit 0 not worse, 1 worse, 4 undecided, 3 errors.")] = False,
+    form: TextOrJson = "text",
+    output: Output = None,
+    config: Config = None,
+    suites: Suites = None,
+    servers: Servers = None,
+) -> None:
+    """Say whether one target, tool set or past run is really better than another."""
+
+    async def go(workspace: Workspace) -> ComparisonTable:
+        named = list(what or [])
+        suite = named.pop(0) if target and named else None
+        held = [run for run in (baseline, *named) if run]
+        with _bar() as hear:
+            return await workspace.compare_models(
+                suite,
+                target or (),
+                tracks=track or (),
+                runs=held,
+                tags=tag,
+                settings={"trials": trials},
+                metric=metric,
+                margin=margin,
+                wait_s=None,
+                on_event=hear,
+            )
+
+    answer = _with_workspace(go, config, suites, servers)
+    _show(answer, form, output)
+    if gate:
+        raise typer.Exit(gate_exit_code(answer))
+    raise typer.Exit(ERRORED if any(found.verdict == "not_comparable" for found in answer.comparisons) else PASSED)
 
 
 @app.command()
@@ -322,7 +372,11 @@ async def _scored(
 
 def _write_recording(workspace: Workspace, answer: RunAnswer, path: Path) -> None:
     held = workspace.store.run(answer.run_id)
-    rows = ((t.case_id, t.index, t.transcript) for t in workspace.store.trials(held.id) if t.transcript)
+    rows = (
+        RecordedTrial(case=trial.case_id, trial=trial.index, transcript=trial.transcript)
+        for trial in workspace.store.trials(held.id)
+        if trial.transcript is not None
+    )
     header = {
         "suite": held.suite,
         "suite_digest": held.suite_digest,

@@ -6,6 +6,7 @@ Refuses what cannot be compared, and says what would make it comparable. Knows n
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from mcp_evals.errors import UsageError
 from mcp_evals.model import digest
 from mcp_evals.results import (
     Arm,
@@ -57,7 +58,6 @@ def compare_runs(
     Raises:
         UsageError: fewer than two runs, or the margin is not in 0..1.
     """
-    from mcp_evals.errors import UsageError
     from mcp_evals.stats.families import compare_several, compare_tags  # brings numpy and scipy
     from mcp_evals.stats.multiple import rank_ranges
 

@@ -12,7 +12,7 @@ from mcp_evals.errors import InvalidFileError, NotFoundError, Problem, UsageErro
 from mcp_evals.live_tools import ToolCache, fetch_tools
 from mcp_evals.settings import BUILT_IN_SUITES, Settings
 from mcp_evals.suite import Case, ServerTools, Suite, ToolSource
-from mcp_evals.suites.files import SuiteEntry, find_suites, load_suite, resolve_tools
+from mcp_evals.suites.files import KnownFiles, SuiteEntry, find_suites, load_suite, resolve_tools
 
 SERVER_TIMEOUT_S = 30.0
 
@@ -32,11 +32,11 @@ class Library:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tools = ToolCache()
-        self._read: dict[Path, tuple[tuple[int, int], SuiteEntry]] = {}
+        self._known: KnownFiles = {}
 
     def entries(self) -> Sequence[SuiteEntry]:
         """Every suite file, broken ones with their problems."""
-        return find_suites(self._settings.folders)
+        return find_suites(self._settings.folders, self._known)
 
     def entry(self, name: str) -> SuiteEntry:
         """The suite of that name.

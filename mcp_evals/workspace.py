@@ -7,7 +7,8 @@ cancelled or time out, and the run goes on; what it held is stored trial by tria
 import logging
 import os
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -31,6 +32,7 @@ from mcp_evals.answers import (
     TargetList,
     TrialAnswer,
 )
+from mcp_evals.compare import RunData, compare_runs
 from mcp_evals.errors import (
     EvalsError,
     InvalidFileError,
@@ -45,17 +47,17 @@ from mcp_evals.errors import (
 )
 from mcp_evals.library import Library, select_cases
 from mcp_evals.limits import Meter, estimate_cost, price_usd
-from mcp_evals.results import Outcome, Run, RunSettings, RunSummary, TargetSpec, Trial
+from mcp_evals.results import ComparisonTable, Metric, Outcome, Run, RunSettings, RunSummary, TargetSpec, Trial
 from mcp_evals.runner import Job, Planned, TrialEvent, hold_trials, plan_trials, score_trial
 from mcp_evals.settings import Settings
 from mcp_evals.store import Store
 from mcp_evals.stubs import StubToolbox
 from mcp_evals.suite import Case, Expect, Suite
-from mcp_evals.suites.importers.transcripts import ReadTranscript, read_transcript
+from mcp_evals.suites.importers.transcripts import ReadTranscript, read_transcript, without_history
 from mcp_evals.summary import summarize
 from mcp_evals.targets.base import Target
 from mcp_evals.targets.open import open_target
-from mcp_evals.targets.recorded import RecordedTarget
+from mcp_evals.targets.recorded import RecordedTarget, RecordedTrial, read_recording
 from mcp_evals.views import case_line, run_answer, trial_answer
 
 logger = logging.getLogger(__name__)
@@ -373,6 +375,52 @@ class Workspace:
             await self._resume(run, rerun_errored=action == "rerun_errored", on_event=on_event)
         return await self.get_run(run.id, wait_s=wait_s, progress=progress)
 
+    async def compare_models(
+        self,
+        suite: str | None = None,
+        targets: Sequence[str] = (),
+        *,
+        tracks: Sequence[str | None] = (),
+        runs: Sequence[str] = (),
+        settings: Mapping[str, Any] | None = None,
+        cases: Sequence[str] | None = None,
+        tags: Sequence[str] | None = None,
+        metric: Metric = "passed",
+        margin: float = 0.05,
+        wait_s: float | None = 20.0,
+        progress: Progress | None = None,
+        on_event: Callable[[TrialEvent], None] | None = None,
+    ) -> ComparisonTable:
+        """Compare targets, tracks or past runs on the same cases; the first is the baseline.
+
+        Runs that are there already, finished or at work, are taken as they are; so asking again is free and goes on
+        waiting. New runs go on at the same time, trial by trial, so that the time of day hits all of them.
+
+        Raises:
+            UsageError: nothing to compare, or a run cannot be started.
+        """
+        ids = [self.store.run(run).id for run in runs]
+        if targets:
+            if suite is None:
+                raise UsageError("name the suite on which the targets are to be compared")
+            for target in targets:
+                for track in tracks or (None,):
+                    given = (suite, target, track, cases, tags, settings or {})
+                    ids.append(await self._run_for(*given, on_event=on_event))
+        if len(set(ids)) < 2:
+            raise UsageError("a comparison needs two: give two targets, one target and two tracks, or two runs")
+        await self._wait_for(ids, wait_s, progress)
+        data = [self.run_data(run_id) for run_id in ids]
+        working = [found.run.id for found in data if found.run.status == "working"]
+        if working:
+            return self._still_working(data, working)
+        return await to_thread.run_sync(partial(compare_runs, data, metric=metric, margin=margin))
+
+    def run_data(self, run_id: str) -> RunData:
+        """A run with what it was scored with, for a comparison."""
+        run = self.store.run(run_id)
+        return RunData(run, self.store.suite(run.suite_digest).on_track(run.track), self.store.outcomes(run.id))
+
     # --- scoring without a model
 
     async def score_transcript(
@@ -396,8 +444,10 @@ class Workspace:
 
     def score_read(self, suite: Suite, case: Case, read: ReadTranscript) -> Trial:
         """Score a transcript that was read from somewhere."""
-        score = score_trial(case, suite, read.transcript, suite.tools_of(case))
-        return Trial(case_id=case.id, index=0, transcript=read.transcript, score=score, usage=read.transcript.usage)
+        # Message lists are handed in whole; what the case begins with is not what the subject did.
+        transcript = without_history(read.transcript, case.history)
+        score = score_trial(case, suite, transcript, suite.tools_of(case))
+        return Trial(case_id=case.id, index=0, transcript=transcript, score=score, usage=transcript.usage)
 
     async def open_probe(self, target: str) -> Target:
         """A target outside any run, for one look at it; the caller closes it."""
@@ -442,13 +492,15 @@ class Workspace:
 
     async def _open(self, spec: TargetSpec, settings: RunSettings) -> _Opened:
         if spec.provider == "recorded":
-            recorded = await to_thread.run_sync(RecordedTarget.from_file, self._recording(spec.model or ""))
-            return _Opened(recorded, recorded.trials_recorded())
+            recording = await to_thread.run_sync(read_recording, self._recording(spec.model or ""))
+            return _recorded(recording.trials)
         if spec.provider == "run":
             run = self.store.run(spec.model or "")
-            rows = ((t.case_id, t.index, t.transcript) for t in self.store.trials(run.id) if t.transcript is not None)
-            recorded = RecordedTarget.from_rows(rows, source=f"run {run.id}")
-            return _Opened(recorded, recorded.trials_recorded())
+            return _recorded(
+                RecordedTrial(case=trial.case_id, trial=trial.index, transcript=trial.transcript)
+                for trial in self.store.trials(run.id)
+                if trial.transcript is not None
+            )
         provider = self.settings.provider(spec.provider)
         # The provider's library takes a second to load; the server answers others meanwhile.
         return _Opened(await to_thread.run_sync(partial(open_target, spec, provider, settings, self._environ)), None)
@@ -554,6 +606,55 @@ class Workspace:
             if progress is not None and active.done > told:
                 told = active.done
                 await progress(active.done, active.total, active.latest)
+
+    async def _run_for(
+        self,
+        suite: str,
+        target: str,
+        track: str | None,
+        cases: Sequence[str] | None,
+        tags: Sequence[str] | None,
+        settings: Mapping[str, Any],
+        *,
+        on_event: Callable[[TrialEvent], None] | None,
+    ) -> str:
+        """A run of these cases that is there already, else a new one."""
+        ready = (await self.library.ready(suite)).suite
+        wanted = tuple(case.id for case in select_cases(ready.on_track(track), cases, tags))
+        asked = {key: value for key, value in settings.items() if value is not None and not key.startswith("max_")}
+        for run in self.store.runs(suite=ready.name, target=str(TargetSpec.parse(target)), limit=50):
+            same = (run.suite_digest, run.track, run.case_ids) == (ready.digest, track, wanted)
+            alike = all(getattr(run.settings, key) == value for key, value in asked.items())
+            if same and alike and (run.status == "completed" or run.id in self._active):
+                return run.id
+        return await self.start_run(
+            suite, target, track=track, cases=cases, tags=tags, settings=settings, on_event=on_event
+        )
+
+    async def _wait_for(self, ids: Sequence[str], wait_s: float | None, progress: Progress | None) -> None:
+        deadline = None if wait_s is None else anyio.current_time() + wait_s
+        held = {run_id: self._active[run_id] for run_id in ids if run_id in self._active}
+
+        async def tell(_done: int, _total: int, latest: str) -> None:
+            if progress is not None:
+                done, total = (sum(getattr(active, name) for active in held.values()) for name in ("done", "total"))
+                await progress(done, total, latest)
+
+        for active in held.values():
+            left = None if deadline is None else max(0.0, deadline - anyio.current_time())
+            await self._wait(active, left, tell)
+
+    def _still_working(self, data: Sequence[RunData], working: Sequence[str]) -> ComparisonTable:
+        done = sum(len(found.outcomes) for found in data)
+        total = sum(self.summary(found.run.id)[0].trials.planned for found in data)
+        return ComparisonTable(
+            status="working",
+            sentence=f"Not finished: {done} of {total} trials are done; a verdict before the end would mislead.",
+            runs=tuple(found.run.id for found in data),
+            done=done,
+            total=total,
+            next_step=f"call compare_models again with runs={[found.run.id for found in data]} and wait_s=50",
+        )
 
     async def _cancel(self, run: Run) -> None:
         active = self._active.get(run.id)
@@ -672,6 +773,12 @@ async def open_workspace(settings: Settings, environ: Mapping[str, str] | None =
 def default_trials(cases: int) -> int:
     """Trials of each case where nobody says: 5 below 50 cases, 3 below 200, else 1 (spec of the statistics, §3.6)."""
     return 5 if cases < 50 else 3 if cases < 200 else 1
+
+
+def _recorded(trials: Iterable[RecordedTrial]) -> _Opened:
+    listed = list(trials)
+    counts = Counter(trial.case for trial in listed)
+    return _Opened(RecordedTarget(listed), min(counts.values(), default=None))
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from mcp_evals.answers import CallLine, CheckLine, RunAnswer, RunList, SuiteList, SuiteView, TargetList, TrialAnswer
 from mcp_evals.model import Model
-from mcp_evals.results import Estimate, Tally
+from mcp_evals.results import Comparison, ComparisonTable, Estimate, Tally
 from mcp_evals.text import shorten
 
 LINE: Final = 160
@@ -164,6 +164,50 @@ def runs_text(answer: RunList) -> str:
     return "\n".join(lines)
 
 
+def comparison_text(answer: ComparisonTable) -> str:
+    """A comparison: the sentence, the counts, the interval in points, what changed, what to do next."""
+    lines = [answer.sentence]
+    if answer.status == "working":
+        return "\n".join([*lines, f"runs: {', '.join(answer.runs)}", f"next: {answer.next_step}"])
+    for comparison in answer.comparisons:
+        if len(answer.comparisons) > 1 and comparison.candidate:
+            lines.append(f"-- {comparison.candidate.name}: {comparison.verdict}")
+        lines += _one_comparison(comparison)
+    if answer.ranks:
+        lines.append("rank: " + ", ".join(f"{name} {rank}" for name, rank in answer.ranks.items()))
+    if answer.by_tag:
+        lines.append("by tag, exploratory, no claim unless said:")
+        lines += [f"- {tag}: {line}" for tag, line in answer.by_tag.items()]
+    if answer.runs:
+        lines.append(f"runs: {', '.join(answer.runs)}")
+    lines.append(f"next: {answer.next_step}")
+    return "\n".join(lines)
+
+
+def _one_comparison(comparison: Comparison) -> Iterable[str]:
+    if comparison.counts:
+        yield comparison.counts
+    if comparison.difference:
+        digits = 0 if comparison.difference.n < 200 else 1
+        ends = (comparison.difference.low, comparison.difference.high)
+        span = " and ".join(f"{end * 100:+.{digits}f}" for end in ends)
+        yield f"difference {comparison.difference.value * 100:+.{digits}f} points, likely between {span}"
+    if comparison.flags:
+        yield f"flags: {', '.join(comparison.flags)}"
+    for side in (comparison.baseline, comparison.candidate):
+        if side:
+            cost = "price unknown" if side.cost_usd is None else f"${side.cost_usd:.4f}"
+            wait = "" if side.latency_s is None else f", {side.latency_s:.2f} s a trial"
+            errors = f", {side.errored_trials} trials errored" if side.errored_trials else ""
+            yield f"{side.name}: {cost}{wait}{errors}"
+    for word, changed in (("worse", comparison.worse), ("better", comparison.better)):
+        for case in changed:
+            reason = f": {shorten(case.reason, LINE)}" if case.reason else ""
+            yield f"- {word}: {case.case} ({case.baseline} to {case.candidate}){reason}"
+    for note in comparison.notes:
+        yield f"note: {note}"
+
+
 def percent(estimate: Estimate) -> str:
     """A share with its interval and n: `82% (70% to 90%, n=40)`."""
     digits = 0 if estimate.n < 200 else 1
@@ -217,4 +261,5 @@ _RENDERERS: Final[Sequence[tuple[type[Model], Callable[[Any], str]]]] = (
     (RunAnswer, run_text),
     (TrialAnswer, trial_text),
     (RunList, runs_text),
+    (ComparisonTable, comparison_text),
 )

@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 
 from mcp_evals.answers import RunAnswer, RunList, SuiteList, SuiteView, TargetList, TrialAnswer
 from mcp_evals.errors import UsageError
+from mcp_evals.results import ComparisonTable
 from mcp_evals.server.door import CHANGES, READS, RUNS, ToolSpec, progress_of, workspace_of
 from mcp_evals.workspace import MAX_WAIT_S, Workspace
 
@@ -97,6 +98,34 @@ async def run_suite(
     )
 
 
+async def compare_models(
+    ctx: Context[Workspace],
+    suite: Annotated[str | None, Field(description="Suite name; not needed with `runs`")] = None,
+    targets: Annotated[list[str] | None, Field(description="Targets, the baseline first")] = None,
+    tracks: Annotated[list[str] | None, Field(description="Tool sets, the baseline first")] = None,
+    runs: Annotated[list[str] | None, Field(description="Or past runs, the baseline first")] = None,
+    tags: Annotated[list[str] | None, Field(description="Only cases with one of these tags")] = None,
+    trials: Trials = None,
+    margin: Annotated[float, Field(gt=0, lt=1, description="A gap that does not matter; 0.05 is 5 points")] = 0.05,
+    metric: Annotated[Literal["passed", "score"], Field(description="Pass rate or mean score")] = "passed",
+    max_cost_usd: Cap = None,
+    wait_s: WaitS = 20,
+) -> ComparisonTable:
+    """Compare models, tool sets or past runs on the same cases: better, worse, equivalent or not told apart, honestly."""
+    return await workspace_of(ctx).compare_models(
+        suite,
+        targets or (),
+        tracks=tracks or (),
+        runs=runs or (),
+        tags=tags,
+        settings={"trials": trials, "max_cost_usd": max_cost_usd},
+        metric=metric,
+        margin=margin,
+        wait_s=wait_s,
+        progress=progress_of(ctx),
+    )
+
+
 async def get_run(
     ctx: Context[Workspace],
     run_id: RunId,
@@ -164,6 +193,7 @@ TOOLS: tuple[ToolSpec, ...] = (
     ToolSpec(list_targets, READS),
     ToolSpec(run_case, RUNS),
     ToolSpec(run_suite, RUNS),
+    ToolSpec(compare_models, RUNS),
     ToolSpec(get_run, READS),
     ToolSpec(list_runs, READS),
     ToolSpec(control_run, CHANGES),
