@@ -1,0 +1,1 @@
+"""Whatever is evaluated: chat models, engines and recordings behind one seam."""
