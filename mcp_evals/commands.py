@@ -344,15 +344,7 @@ def _with_workspace(
         async with open_workspace(settings) as workspace:
             return await go(workspace)
 
-    try:
-        return anyio.run(opened)
-    except* EvalsError as errors:
-        raise _first(errors) from None
-
-
-def _first(errors: BaseExceptionGroup[Any]) -> BaseException:
-    inner = errors.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner  # pyright: ignore[reportUnknownArgumentType]
+    return anyio.run(opened)
 
 
 async def _scored(

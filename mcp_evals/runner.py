@@ -18,7 +18,7 @@ from anyio import CapacityLimiter, to_thread
 from mcp_evals.conversation import Task, ToolDefinition, Transcript
 from mcp_evals.errors import LimitError, StoreError, TargetError
 from mcp_evals.limits import Meter
-from mcp_evals.results import CaseScore, Check, Judgement, Run, RunSettings, Trial, TrialError, Usage, Verdict
+from mcp_evals.results import CaseScore, Judgement, Run, RunSettings, Trial, TrialError, Usage, Verdict
 from mcp_evals.scoring.case import judged_questions, score_case
 from mcp_evals.store import Store
 from mcp_evals.suite import Case, Suite
@@ -179,7 +179,7 @@ async def _hold(job: Job, planned: Planned) -> Trial:
         transcript=transcript,
         error=error,
         usage=usage,
-        cost_usd=job.price(_model(transcript), usage),
+        cost_usd=_cost(job, transcript),
         duration_s=time.perf_counter() - clock,
         started_at=started,
     )
@@ -231,9 +231,12 @@ def _task(job: Job, planned: Planned) -> Task:
     )
 
 
-def _model(transcript: Transcript | None) -> str | None:
-    answered = [step.model for step in transcript.steps if step.model] if transcript else []
-    return answered[-1] if answered else None
+def _cost(job: Job, transcript: Transcript | None) -> float | None:
+    """Sum over the steps, because prices step up with the length of a single request; None where one is unknown."""
+    if transcript is None or not transcript.steps:
+        return None
+    costs = [job.price(step.model, step.usage) for step in transcript.steps]
+    return None if None in costs else sum(cost for cost in costs if cost is not None)
 
 
 def _seed(settings: RunSettings) -> int | None:

@@ -10,7 +10,7 @@ from pydantic import AliasChoices, Discriminator, Field, JsonValue, Tag, model_v
 from mcp_evals.conversation import Message, ToolDefinition
 from mcp_evals.critics import Critic, TextExpectation
 from mcp_evals.json_match import wildcard_value
-from mcp_evals.model import Fraction, Model, NonNegative, digest
+from mcp_evals.model import DIGEST_CONTEXT, Fraction, Model, NonNegative, digest
 
 Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """A name that people read and write."""
@@ -368,7 +368,10 @@ class Suite(Model):
     @property
     def digest(self) -> str:
         """Content address of everything that decides results: cases, tools, rubric, prompts; not prose or tags."""
-        return digest(self.model_copy(update={"description": "", "metadata": {}, "schema_url": None}))
+        content = self.model_copy(update={"description": "", "metadata": {}, "schema_url": None})
+        # What was given counts beside what holds: `returns: null` is a stub, and a case's rubric only what it sets.
+        given = content.model_dump(mode="json", exclude_unset=True, context=DIGEST_CONTEXT)
+        return digest({"suite": content, "given": given})
 
     def rubric_of(self, case: Case) -> Rubric:
         """The rubric that scores a case: its own fields over the suite's."""

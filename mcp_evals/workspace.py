@@ -33,6 +33,7 @@ from mcp_evals.answers import (
     TrialAnswer,
 )
 from mcp_evals.compare import RunData, compare_runs
+from mcp_evals.conversation import Usage
 from mcp_evals.errors import (
     EvalsError,
     InvalidFileError,
@@ -503,7 +504,9 @@ class Workspace:
             )
         provider = self.settings.provider(spec.provider)
         # The provider's library takes a second to load; the server answers others meanwhile.
-        return _Opened(await to_thread.run_sync(partial(open_target, spec, provider, settings, self._environ)), None)
+        return _Opened(
+            await to_thread.run_sync(partial(open_target, spec, provider, settings, environ=self._environ)), None
+        )
 
     def _run_settings(self, given: Mapping[str, Any]) -> RunSettings:
         limits = self.settings.limits
@@ -551,9 +554,13 @@ class Workspace:
             tools=on_track.tools_of,
             toolbox=_stubbed,
             meter=Meter(run.settings.max_cost_usd, run.settings.max_calls),
-            price=partial(price_usd, provider),
+            price=partial(price_usd, provider) if self._is_own_endpoint(provider) else _unknown_price,
         )
         self._tasks.start_soon(self._hold, job, active, on_event)
+
+    def _is_own_endpoint(self, provider: str) -> bool:
+        """Whether the provider's own prices hold: another endpoint of its kind asks its own."""
+        return provider not in self.settings.providers and not self._environ.get(f"{provider.upper()}_BASE_URL")
 
     async def _hold(self, job: Job, active: _Active, on_event: Callable[[TrialEvent], None] | None) -> None:
         run_id = job.run.id
@@ -760,19 +767,28 @@ class Workspace:
 @asynccontextmanager
 async def open_workspace(settings: Settings, environ: Mapping[str, str] | None = None) -> AsyncGenerator[Workspace]:
     """A workspace whose runs end with the block: what is unfinished then can be resumed."""
+    failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
         workspace = Workspace(settings, tasks, os.environ if environ is None else environ)
         try:
             yield workspace
+        except Exception as error:  # noqa: BLE001  kept and raised below, so that it leaves as itself, not in a group
+            failure = error
         finally:
             tasks.cancel_scope.cancel()
     if "store" in workspace.__dict__:
         workspace.store.close()
+    if failure is not None:
+        raise failure
 
 
 def default_trials(cases: int) -> int:
     """Trials of each case where nobody says: 5 below 50 cases, 3 below 200, else 1 (spec of the statistics, §3.6)."""
     return 5 if cases < 50 else 3 if cases < 200 else 1
+
+
+def _unknown_price(_model: str | None, _usage: Usage | None) -> None:
+    return None
 
 
 def _recorded(trials: Iterable[RecordedTrial]) -> _Opened:

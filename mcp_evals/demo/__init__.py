@@ -26,7 +26,6 @@ async def show_demo(target: str | None = None) -> int:
 
     `target` is evaluated live; without one, recordings of real local models are.
     """
-    # The server inherits only what a host would give it: its own command and a few harmless variables.
     console = Console(highlight=False)
     server = StdioServerParameters(command=sys.executable, args=["-m", "mcp_evals", "serve"], env=_environment())
     async with Client(server, mode="legacy") as client:
@@ -46,7 +45,8 @@ async def show_demo(target: str | None = None) -> int:
             worst = run["failures"][0]["case"]
             await talk.call("Why did the worst one fail?", "get_run", run_id=run["run_id"], case=worst, transcript=True)
         if target is None:
-            await talk.call("And a smaller model?", "run_suite", suite=SUITE, target=OTHER, wait_s=50)
+            question = "Is that model really better than the smaller one, or is it noise?"
+            await talk.call(question, "compare_models", suite=SUITE, targets=[OTHER, chosen], trials=1, wait_s=50)
         await talk.call(
             "I answered a case myself: how did I do?",
             "score_transcript",
@@ -56,7 +56,7 @@ async def show_demo(target: str | None = None) -> int:
         )
         await talk.call("What is stored?", "list_runs", limit=5)
     console.print(Rule("Put it into your host"))
-    console.print(Text(host_configurations()))
+    console.print(Text(host_configurations()), soft_wrap=True)
     return talk.refused
 
 
@@ -69,10 +69,10 @@ class _Conversation:
 
     async def call(self, question: str, tool: str, **arguments: Any) -> dict[str, Any]:
         self._console.print(Rule(question, align="left"))
-        self._console.print(Text(f"→ {tool} {json.dumps(arguments, ensure_ascii=False)}", style="bold"))
+        self._console.print(Text(f"→ {tool} {json.dumps(arguments, ensure_ascii=False)}", style="bold"), soft_wrap=True)
         result = await self._client.call_tool(tool, arguments)
         text = "\n".join(part.text for part in result.content if isinstance(part, TextContent))
-        self._console.print(Text(text + "\n"))
+        self._console.print(Text(text + "\n"), soft_wrap=True)
         self.refused += bool(result.is_error)
         return dict(result.structured_content or {})
 
