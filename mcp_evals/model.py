@@ -1,7 +1,11 @@
 """The base of every value: frozen, strict about keys, and with one canonical form."""
 
+import ast
+import inspect
 import json
+import textwrap
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Annotated, Any, Final, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,9 +23,29 @@ DIGEST_CONTEXT: Final = {"digest": True}
 
 
 class Model(BaseModel):
-    """A value: frozen, unknown keys are errors, the string under a field is its description."""
+    """A value: frozen, unknown keys are errors, the string under a field is its description (`field_docs`)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # Built on first use: a server that only lists its tools needs few of these.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+def field_docs(kind: type[BaseModel]) -> dict[str, str]:
+    """The strings under a value's fields, inherited ones too; read from the source only when somebody asks."""
+    docs: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if base is BaseModel or not issubclass(base, BaseModel):
+            continue
+        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        statements = body.body if isinstance(body, ast.ClassDef) else []
+        for field, text in pairwise(statements):
+            if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+                continue
+            match text:
+                case ast.Expr(ast.Constant(str(said))):
+                    docs[field.target.id] = inspect.cleandoc(said)
+                case _:
+                    pass
+    return docs
 
 
 def canonical_json(value: Any) -> str:

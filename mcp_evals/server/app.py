@@ -2,8 +2,8 @@
 
 import logging
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -39,21 +39,35 @@ def build_server(settings: Settings) -> MCPServer[Workspace]:
         async with open_workspace(settings) as workspace:
             yield workspace
 
-    return MCPServer(
-        "mcp-evals",
-        title="MCP Evals",
-        version=_version(),
-        instructions=INSTRUCTIONS,
-        tools=[make_tool(spec) for spec in TOOLS],
-        lifespan=lifespan,
-        log_level="WARNING",
-    )
+    with _without_rich():
+        return MCPServer(
+            "mcp-evals",
+            title="MCP Evals",
+            version=_version(),
+            instructions=INSTRUCTIONS,
+            tools=[make_tool(spec) for spec in TOOLS],
+            lifespan=lifespan,
+            log_level="WARNING",
+        )
 
 
 def serve_stdio(settings: Settings) -> None:
     """Serve on standard input and output until the input ends; everything that is no protocol goes to stderr."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     build_server(settings).run()
+
+
+@contextmanager
+def _without_rich() -> Generator[None]:
+    """Where rich is installed, the SDK's log handler loads it at once, and prints boxed tracebacks later."""
+    loaded = sys.modules.get("rich")
+    sys.modules["rich"] = None  # pyright: ignore[reportArgumentType]  how the import system is told that there is none
+    try:
+        yield
+    finally:
+        del sys.modules["rich"]
+        if loaded is not None:
+            sys.modules["rich"] = loaded
 
 
 def _version() -> str:

@@ -4,7 +4,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final, NamedTuple, get_type_hints
+from typing import Any, Final, NamedTuple, get_type_hints
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
@@ -38,7 +38,8 @@ class ToolSpec(NamedTuple):
 
 def make_tool(spec: ToolSpec) -> Tool:
     """The tool that the server offers; its schema without the noise that costs tokens and tells nothing."""
-    made = Tool.from_function(_translated(spec.answer), annotations=spec.annotations)
+    # Without an output schema: making one for each tool would cost a twentieth of the server's start.
+    made = Tool.from_function(_translated(spec.answer), annotations=spec.annotations, structured_output=False)
     return made.model_copy(update={"parameters": _terse(made.parameters)})
 
 
@@ -78,14 +79,11 @@ def _translated(answer: Answering) -> Callable[..., Awaitable[CallToolResult]]:
                 f"this is a bug in mcp_evals, not in your call ({type(error).__name__}); the server's log on stderr has the details"
             ) from error
 
-    hints = get_type_hints(answer, include_extras=True)
-    kind = hints["return"]
-    # A union would be published wrapped; its members differ, so it goes without an output schema.
-    returned: Any = Annotated[CallToolResult, kind] if isinstance(kind, type) else CallToolResult
-    call.__annotations__ = {**hints, "return": returned}
+    hints = {**get_type_hints(answer, include_extras=True), "return": CallToolResult}
     signature = inspect.signature(answer)
     parameters = [p.replace(annotation=hints[p.name]) for p in signature.parameters.values()]
-    call.__signature__ = signature.replace(parameters=parameters, return_annotation=returned)  # pyright: ignore[reportFunctionMemberAccess]
+    call.__annotations__ = hints
+    call.__signature__ = signature.replace(parameters=parameters, return_annotation=CallToolResult)  # pyright: ignore[reportFunctionMemberAccess]
     return call
 
 
