@@ -17,8 +17,9 @@ import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import blake2b
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import RLock
 from typing import Any, Final, NamedTuple, Self, TypeVar
@@ -36,6 +37,9 @@ BUSY_TIMEOUT_MS: Final = 10_000
 HEARTBEAT_LIMIT_S: Final = 60.0
 """An owner that cannot be looked at and was silent for longer is dead."""
 
+LONG_TEXT: Final = 200
+"""Characters from which on transcripts share a text instead of repeating it."""
+
 _M = TypeVar("_M", bound=Model)
 
 
@@ -46,6 +50,15 @@ class PastCost(NamedTuple):
     """Mean over the trials of known price; None: there is none."""
     n_trials: int
     """Trials of known price."""
+
+
+class Spent(NamedTuple):
+    """What one trial took."""
+
+    usage: Usage
+    """Tokens of the target."""
+    cost_usd: float | None
+    """What they cost; None: unknown."""
 
 
 class Store:
@@ -150,13 +163,20 @@ class Store:
         with self._reading() as db:
             return _as_seen(_run_row(db, run_id))
 
-    def runs(self, suite: str | None = None, target: str | None = None, limit: int = 20) -> tuple[Run, ...]:
-        """Runs, newest first."""
+    def runs(
+        self, suite: str | None = None, target: str | None = None, limit: int = 20, before: str | None = None
+    ) -> tuple[Run, ...]:
+        """Runs, newest first; `before`, the last run of a page, gives the next one.
+
+        Raises:
+            NotFoundError: `before` names no run.
+        """
         with self._reading() as db:
             rows = db.execute(
                 "SELECT * FROM run WHERE (?1 IS NULL OR suite = ?1) AND (?2 IS NULL OR target = ?2)"
-                " ORDER BY created_at DESC, rowid DESC LIMIT ?3",
-                (suite, target, limit),
+                " AND (?3 IS NULL OR (created_at, rowid) < (SELECT created_at, rowid FROM run WHERE id = ?3))"
+                " ORDER BY created_at DESC, rowid DESC LIMIT ?4",
+                (suite, target, None if before is None else _run_row(db, before)["id"], limit),
             ).fetchall()
         return tuple(_as_seen(row) for row in rows)
 
@@ -190,19 +210,22 @@ class Store:
             if run.status == "working":
                 raise UsageError(f"run {run.id} is still working; cancel it first")
             db.execute("DELETE FROM run WHERE id = ?", (run.id,))
-            db.execute(
-                "DELETE FROM request WHERE NOT EXISTS (SELECT 1 FROM transcript WHERE request_digest = request.digest)"
-            )
+            db.execute("DELETE FROM part WHERE NOT EXISTS (SELECT 1 FROM transcript_part WHERE digest = part.digest)")
 
-    def set_label(self, run_id: str, label: str | None) -> None:
-        """Name a run, or take its name away.
+    def set_label(self, run_id: str, label: str | None, *, move: bool = False) -> None:
+        """Name a run, or take its name away; `move` takes the name from the run that has it, as a new baseline does.
 
         Raises:
-            UsageError: another run has that label.
+            UsageError: another run has that label, or that id.
         """
         if label is not None:
             _check_label(label)
-        self.update_run(run_id, label=label)
+        with self._writing() as db:
+            run = _run_row(db, run_id)["id"]
+            if move:
+                db.execute("UPDATE run SET label = NULL WHERE label = ?", (label,))
+            self._refuse_taken(db, label, run)
+            db.execute("UPDATE run SET label = ? WHERE id = ?", (label, run))
 
     def labelled(self, label: str) -> Run:
         """The run of that label.
@@ -318,8 +341,9 @@ class Store:
         with self._reading() as db:
             run = _run_row(db, run_id)["id"]
             _trial_id(db, run, case_id, index)
-            row = db.execute(_WHOLE_TRIAL, (run, case_id, index)).fetchone()
-        return _trial_of(row)
+            stored = _whole_trial(db, run, case_id, index)
+        assert stored is not None  # noqa: S101  its id was found
+        return _trial_of(stored)
 
     def outcomes(self, run_id: str) -> list[Outcome]:
         """The trials of a run without transcript and evidence, in the suite's order.
@@ -352,14 +376,17 @@ class Store:
 
     # --- judgements
 
-    def judgement(self, key: str) -> Judgement | None:
-        """The judge's answer to the question of that key, if it was ever asked."""
+    def judgement(self, key: str, judge: str | None = None) -> Judgement | None:
+        """A judge's answer to the question of that key, or the latest of any judge, if it was ever asked."""
         with self._reading() as db:
-            row = db.execute("SELECT body FROM judgement WHERE key = ?", (key,)).fetchone()
+            row = db.execute(
+                "SELECT body FROM judgement WHERE key = ?1 AND (?2 IS NULL OR judge = ?2) ORDER BY asked_at DESC LIMIT 1",
+                (key, judge),
+            ).fetchone()
         return None if row is None else _model(Judgement, row["body"])
 
     def save_judgement(self, judgement: Judgement) -> None:
-        """Store a judge's answer; it takes the place of an earlier one to the same question."""
+        """Store a judge's answer; it takes the place of its earlier one to the same question."""
         with self._writing() as db:
             _save_judgement(db, judgement)
 
@@ -422,15 +449,26 @@ class Store:
             ).fetchone()
         return PastCost(mean, count)
 
+    def past_spending(self, suite: str, target: str | None = None, limit: int = 200) -> tuple[Spent, ...]:
+        """What the latest trials of a suite took, against one target or any: what an estimate rests on."""
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT trial.* FROM trial JOIN run ON run.id = run_id"
+                " WHERE suite = ?1 AND (?2 IS NULL OR target = ?2) AND output_tokens IS NOT NULL"
+                " ORDER BY trial.id DESC LIMIT ?3",
+                (suite, target, limit),
+            ).fetchall()
+        return tuple(Spent(_usage_of(row) or Usage(), row["cost_usd"]) for row in rows)
+
     # --- inside
 
     def _each(self, run_id: str, keys: list[tuple[str, int]]) -> Iterator[Trial]:
         for key in keys:
             with self._reading() as db:
-                row = db.execute(_WHOLE_TRIAL, (run_id, *key)).fetchone()
+                stored = _whole_trial(db, run_id, *key)
             # Between two of them, anybody may delete the run.
-            if row is not None:
-                yield _trial_of(row)
+            if stored is not None:
+                yield _trial_of(stored)
 
     @contextmanager
     def _reading(self) -> Generator[sqlite3.Connection]:
@@ -574,15 +612,26 @@ def _columns_of_result(trial: Trial) -> dict[str, Any]:
 def _save_transcript(db: sqlite3.Connection, trial_id: int, transcript: Transcript | None) -> None:
     if transcript is None:
         return
-    request_digest: str | None = None
+    fields = transcript.model_dump(mode="json", exclude_defaults=True, exclude={"request"})
+    long = {name: fields.pop(name) for name in ("system", "history") if _is_long(fields.get(name))}
     if transcript.request is not None:
+        # Part by part: a seed of its own must not make every request another one.
+        long |= {f"request.{key}": value for key, value in transcript.request.items() if _is_long(value)}
+        # The empty place keeps the order of the keys.
+        fields["request"] = {key: None if _is_long(value) else value for key, value in transcript.request.items()}
+    db.execute("INSERT INTO transcript (trial_id, body) VALUES (?, ?)", (trial_id, _json(fields)))
+    for place, value in long.items():
+        body = _json(value)
         # Not the digest of `model`: that sorts keys, and the order of a tool schema's keys is part of what was sent.
-        request = _json(transcript.request)
-        request_digest = blake2b(request.encode(), digest_size=16).hexdigest()
-        db.execute("INSERT OR IGNORE INTO request (digest, body) VALUES (?, ?)", (request_digest, request))
-    body = _json(transcript.model_dump(mode="json", exclude_defaults=True, exclude={"request"}))
-    db.execute(
-        "INSERT INTO transcript (trial_id, body, request_digest) VALUES (?, ?, ?)", (trial_id, body, request_digest)
+        digest = blake2b(body.encode(), digest_size=16).hexdigest()
+        db.execute("INSERT OR IGNORE INTO part (digest, body) VALUES (?, ?)", (digest, body))
+        db.execute("INSERT INTO transcript_part (trial_id, place, digest) VALUES (?, ?, ?)", (trial_id, place, digest))
+
+
+def _is_long(value: Any) -> bool:
+    """Whether a part of a transcript is worth a place of its own."""
+    return (
+        value not in ([], {}) if isinstance(value, list | dict) else isinstance(value, str) and len(value) > LONG_TEXT
     )
 
 
@@ -590,47 +639,81 @@ def _save_evidence(db: sqlite3.Connection, run_id: str, trial_id: int, trial: Tr
     score = None if trial.score is None else _json(trial.score.model_dump(mode="json", exclude_defaults=True))
     judgements = _json([judgement.model_dump(mode="json", exclude_defaults=True) for judgement in trial.judgements])
     db.execute(
-        "INSERT INTO evidence (trial_id, score, judgements) VALUES (?1, ?2, ?3)"
-        " ON CONFLICT (trial_id) DO UPDATE SET score = ?2, judgements = ?3",
+        "INSERT INTO earlier_evidence (trial_id, score, judgements, scored_at, version)"
+        " SELECT * FROM evidence WHERE trial_id = ? AND score IS NOT NULL AND (score IS NOT ? OR judgements <> ?)",
         (trial_id, score, judgements),
     )
+    db.execute(
+        "INSERT INTO evidence (trial_id, score, judgements, scored_at, version) VALUES (?1, ?2, ?3, ?4, ?5)"
+        " ON CONFLICT (trial_id) DO UPDATE SET score = ?2, judgements = ?3, scored_at = ?4, version = ?5",
+        (trial_id, score, judgements, _now(), _version()),
+    )
     for judgement in trial.judgements:
-        if db.execute("SELECT 1 FROM judgement WHERE key = ?", (judgement.key,)).fetchone() is None:
+        address = (judgement.key, judgement.judge)
+        if db.execute("SELECT 1 FROM judgement WHERE key = ? AND judge = ?", address).fetchone() is None:
             _save_judgement(db, judgement)
-        db.execute("UPDATE judgement SET paid_by = ? WHERE key = ? AND paid_by IS NULL", (run_id, judgement.key))
+        db.execute(
+            "UPDATE judgement SET paid_by = ? WHERE key = ? AND judge = ? AND paid_by IS NULL", (run_id, *address)
+        )
 
 
 def _save_judgement(db: sqlite3.Connection, judgement: Judgement) -> None:
     db.execute(
-        "INSERT INTO judgement (key, body, cost_usd) VALUES (?1, ?2, ?3)"
-        " ON CONFLICT (key) DO UPDATE SET body = ?2, cost_usd = ?3",
-        (judgement.key, _json(judgement.model_dump(mode="json", exclude_defaults=True)), judgement.cost_usd),
+        "INSERT INTO judgement (key, judge, body, cost_usd, asked_at) VALUES (?1, ?2, ?3, ?4, ?5)"
+        " ON CONFLICT (key, judge) DO UPDATE SET body = ?3, cost_usd = ?4, asked_at = ?5",
+        (
+            judgement.key,
+            judgement.judge,
+            _json(judgement.model_dump(mode="json", exclude_defaults=True)),
+            judgement.cost_usd,
+            _now(),
+        ),
     )
 
 
+class _StoredTrial(NamedTuple):
+    row: sqlite3.Row
+    parts: dict[str, str]
+    """JSON by place."""
+
+
 _WHOLE_TRIAL: Final = (
-    "SELECT trial.*, transcript.body AS transcript, request.body AS request, evidence.score AS evidence, judgements"
+    "SELECT trial.*, transcript.body AS transcript, evidence.score AS evidence, judgements"
     " FROM trial LEFT JOIN transcript ON transcript.trial_id = trial.id"
-    " LEFT JOIN request ON request.digest = request_digest"
     " LEFT JOIN evidence ON evidence.trial_id = trial.id"
     " WHERE run_id = ? AND case_id = ? AND number = ?"
 )
 
 
-def _trial_of(row: sqlite3.Row) -> Trial:
-    transcript: Transcript | None = None
-    if row["transcript"] is not None:
-        transcript = _model(Transcript, row["transcript"])
-        if row["request"] is not None:
-            # Not validated a second time: with many tools that takes longer than all the rest.
-            transcript = transcript.model_copy(update={"request": json.loads(row["request"])})
+_PARTS: Final = "SELECT place, body FROM transcript_part JOIN part USING (digest) WHERE trial_id = ?"
+
+
+def _whole_trial(db: sqlite3.Connection, run_id: str, case_id: str, index: int) -> _StoredTrial | None:
+    row = db.execute(_WHOLE_TRIAL, (run_id, case_id, index)).fetchone()
+    return None if row is None else _StoredTrial(row, dict(db.execute(_PARTS, (row["id"],)).fetchall()))
+
+
+def _transcript_of(stored: _StoredTrial) -> Transcript | None:
+    if stored.row["transcript"] is None:
+        return None
+    fields = json.loads(stored.row["transcript"])
+    request = fields.pop("request", None)
+    for place, body in stored.parts.items():
+        prefix, _, key = place.partition("request.")
+        (request if not prefix and key else fields)[key or place] = json.loads(body)
+    # The request is not validated a second time: with many tools that takes longer than all the rest.
+    return _value(Transcript, fields).model_copy(update={"request": request})
+
+
+def _trial_of(stored: _StoredTrial) -> Trial:
+    row = stored.row
     error = TrialError(kind=row["error_kind"], message=row["reason"]) if row["error_kind"] is not None else None
     return Trial(
         case_id=row["case_id"],
         index=row["number"],
         phrasing=row["phrasing"],
         seed=row["seed"],
-        transcript=transcript,
+        transcript=_transcript_of(stored),
         score=_model(CaseScore, row["evidence"]) if row["evidence"] is not None else None,
         error=error,
         judgements=tuple(_value(Judgement, judgement) for judgement in json.loads(row["judgements"])),
@@ -703,6 +786,14 @@ def _utc(moment: datetime) -> str:
 
 def _now() -> str:
     return _utc(datetime.now(UTC))
+
+
+@cache
+def _version() -> str | None:
+    try:
+        return version("mcp-evals-server")
+    except PackageNotFoundError:
+        return None
 
 
 # --- processes
@@ -797,7 +888,7 @@ _EXPLANATIONS: Final[Mapping[int, str]] = {
     sqlite3.SQLITE_READONLY: "{path} cannot be written; allow it, or name another folder with MCP_EVALS_HOME",
     sqlite3.SQLITE_PERM: "{path} cannot be opened; allow it, or name another folder with MCP_EVALS_HOME",
     sqlite3.SQLITE_CANTOPEN: "{path} cannot be opened; make {folder} writable, or name another folder with MCP_EVALS_HOME",
-    sqlite3.SQLITE_IOERR: "the disk of {path} failed; what was stored is kept; look at the disk and resume",
+    sqlite3.SQLITE_IOERR: "the disk of {path} is full or failing; what was stored is kept; free some space, or look at the disk, and resume",
 }
 
 
@@ -858,7 +949,7 @@ def _migrate(db: sqlite3.Connection) -> None:
 # --- migrations: applied once each, in this order; one that was ever published stays as it is
 
 
-def _first_tables(db: sqlite3.Connection) -> None:
+def _m001_first_tables(db: sqlite3.Connection) -> None:
     for statement in _FIRST_TABLES:
         db.execute(statement)
 
@@ -913,26 +1004,44 @@ _FIRST_TABLES: Final = (
         self_scored INTEGER NOT NULL, -- 1: the subject gave itself the score
         UNIQUE (run_id, case_id, number)
     )""",
-    """CREATE TABLE request (      -- what providers were sent besides the messages, once each
+    """CREATE TABLE transcript ( -- what was said
+        trial_id INTEGER PRIMARY KEY REFERENCES trial (id) ON DELETE CASCADE,
+        body TEXT NOT NULL     -- JSON, without its parts
+    )""",
+    """CREATE TABLE part (         -- what many transcripts share, once each: tools, system prompts, histories
         digest TEXT PRIMARY KEY, -- BLAKE2b-16 of the body as it stands
         body TEXT NOT NULL       -- JSON, keys in the order sent
     )""",
-    """CREATE TABLE transcript ( -- what was said
-        trial_id INTEGER PRIMARY KEY REFERENCES trial (id) ON DELETE CASCADE,
-        body TEXT NOT NULL,    -- JSON, without `request`
-        request_digest TEXT REFERENCES request (digest)
-    )""",
-    "CREATE INDEX transcript_by_request ON transcript (request_digest)",
+    """CREATE TABLE transcript_part ( -- which parts belong to a transcript
+        trial_id INTEGER NOT NULL REFERENCES transcript (trial_id) ON DELETE CASCADE,
+        place TEXT NOT NULL,        -- system, history, or request.KEY
+        digest TEXT NOT NULL REFERENCES part (digest),
+        PRIMARY KEY (trial_id, place)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX transcript_part_by_digest ON transcript_part (digest)",
     """CREATE TABLE evidence (       -- what the score rests on
         trial_id INTEGER PRIMARY KEY REFERENCES trial (id) ON DELETE CASCADE,
         score TEXT,                -- JSON: score with checks and alignment; none while not scored
-        judgements TEXT NOT NULL   -- JSON list of the judge's answers as they were used
+        judgements TEXT NOT NULL,  -- JSON list of the judge's answers as they were used
+        scored_at TEXT NOT NULL,   -- UTC
+        version TEXT               -- of mcp-evals that scored; none where it is not installed as a package
     )""",
+    """CREATE TABLE earlier_evidence ( -- what scoring again has replaced; columns as in evidence
+        trial_id INTEGER NOT NULL REFERENCES trial (id) ON DELETE CASCADE,
+        score TEXT NOT NULL,
+        judgements TEXT NOT NULL,
+        scored_at TEXT NOT NULL,
+        version TEXT
+    )""",
+    "CREATE INDEX earlier_evidence_by_trial ON earlier_evidence (trial_id)",
     """CREATE TABLE judgement ( -- the judge's answers, so that no question is paid for twice
-        key TEXT PRIMARY KEY, -- content address of the question
+        key TEXT NOT NULL,    -- content address of the question
+        judge TEXT NOT NULL,  -- target that judged
         body TEXT NOT NULL,   -- JSON
         cost_usd REAL,        -- none: unknown
-        paid_by TEXT          -- id of the run that asked first; kept when that run is deleted
+        asked_at TEXT NOT NULL,
+        paid_by TEXT,         -- id of the run that asked first; kept when that run is deleted
+        PRIMARY KEY (key, judge)
     )""",
     "CREATE INDEX judgement_by_run ON judgement (paid_by)",
     """CREATE TABLE document ( -- comparisons and attempts
@@ -944,4 +1053,4 @@ _FIRST_TABLES: Final = (
     )""",
 )
 
-_MIGRATIONS: Final = (_first_tables,)
+_MIGRATIONS: Final = (_m001_first_tables,)

@@ -1,10 +1,13 @@
 """What is stored is whole, comes back as it was, and survives whoever wrote it."""
 
+import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,9 +20,11 @@ from mcp_evals.conversation import Invocation, Message, Step, ToolCall, ToolDefi
 from mcp_evals.critics import Contains, Numeric
 from mcp_evals.errors import NotFoundError, StoreError, UsageError
 from mcp_evals.results import CaseScore, Check, Judgement, Outcome, Run, RunSettings, Trial, TrialError
-from mcp_evals.store import Store, _started_by_ps
+from mcp_evals.store import _MIGRATIONS, Spent, Store, _started_by_ps
 from mcp_evals.suite import Case, Expect, ExpectedCall, Rubric, Suite
 
+# As every file has it: with its kind.
+CRITIC = Numeric(kind="numeric", field="z", tolerance=1)
 SUITE = Suite(
     name="shop",
     tools=(ToolDefinition(name="t", input_schema={"type": "object", "properties": {"z": {}, "kind": {}, "a": {}}}),),
@@ -29,9 +34,7 @@ SUITE = Suite(
             user=("Refund it.", "I want my money back."),
             rubric=Rubric(fail_below=0.8),
             expect=Expect(
-                calls=(
-                    ExpectedCall(tool="t", args={"z": 1}, critics=(Numeric(field="z", tolerance=1),), returns=None),
-                ),
+                calls=(ExpectedCall(tool="t", args={"z": 1}, critics=(CRITIC,), returns=None),),
                 text=(Contains(contains="done"),),
             ),
         ),
@@ -146,6 +149,13 @@ def test_a_suite_comes_back_as_it_was_with_what_was_given_and_what_was_not(store
     assert ["z", "kind", "a"] == list(read.tools_of(read.cases[0])[0].parameters)
 
 
+def test_a_critic_that_was_made_without_its_kind_comes_back(store: Store):
+    call = ExpectedCall(tool="t", critics=(Numeric(field="z", tolerance=1),))
+    suite = Suite(name="s", cases=(Case(id="c", user="u", expect=Expect(calls=(call,))),))
+
+    assert suite == store.suite(store.save_suite(suite))
+
+
 def test_a_suite_that_was_never_stored_is_not_found(store: Store):
     with pytest.raises(NotFoundError, match="no suite b2:0"):
         store.suite("b2:0")
@@ -183,6 +193,17 @@ def test_runs_come_newest_first_and_can_be_chosen(store: Store):
     assert ["r3", "r2", "r1", "r0"] == [run.id for run in store.runs()]
     assert ["r3", "r0"] == [run.id for run in store.runs(suite="shop", target="a")]
     assert ["r3"] == [run.id for run in store.runs(limit=1)]
+    assert ["r1", "r0"] == [run.id for run in store.runs(before="r2")]
+    assert ["r0"] == [run.id for run in store.runs(suite="shop", target="a", before="r3")]
+
+
+def test_runs_of_one_moment_are_paged_without_loss(store: Store):
+    for n in range(5):
+        store.create_run(RUN.model_copy(update={"id": f"r{n}"}), SUITE)
+
+    first = store.runs(limit=3)
+
+    assert ["r4", "r3", "r2", "r1", "r0"] == [run.id for run in (*first, *store.runs(before=first[-1].id))]
 
 
 def test_a_run_can_be_changed_and_nothing_else_of_it_changes(store: Store):
@@ -215,6 +236,18 @@ def test_a_label_names_one_run(store: Store):
     store.set_label(RUN.id, None)
     store.set_label("other", "baseline")
     assert "other" == store.labelled("baseline").id
+
+
+def test_a_label_can_be_moved_to_the_run_that_is_the_new_baseline(store: Store):
+    for run_id in ("old", "new"):
+        store.create_run(RUN.model_copy(update={"id": run_id}), SUITE)
+    store.set_label("old", "baseline")
+
+    store.set_label("new", "baseline", move=True)
+
+    assert ("new", None) == (store.labelled("baseline").id, store.run("old").label)
+    with pytest.raises(UsageError):
+        store.set_label("new", "old", move=True)
 
 
 def test_a_run_that_would_take_a_label_is_not_created(store: Store):
@@ -446,6 +479,20 @@ def test_a_score_is_added_to_a_stored_trial_and_later_replaced(store: Store):
     assert again == store.trial(RUN.id, "refund", 0)
 
 
+def test_a_score_that_is_replaced_is_kept_and_one_that_stays_is_not_kept_twice(store: Store):
+    store.create_run(RUN, SUITE)
+    store.add_trial(RUN.id, TRIAL)
+
+    store.set_score(RUN.id, TRIAL)
+    store.set_score(RUN.id, TRIAL.model_copy(update={"score": PASSED}))
+    store.set_score(RUN.id, TRIAL.model_copy(update={"score": None, "error": OVERLOADED}))
+    store.set_score(RUN.id, TRIAL.model_copy(update={"score": PASSED}))
+
+    kept = store._db.execute("SELECT score, judgements FROM earlier_evidence ORDER BY rowid").fetchall()
+    assert [SCORE, PASSED] == [CaseScore.model_validate_json(row["score"]) for row in kept]
+    assert [[JUDGEMENT]] * 2 == [[Judgement(**one) for one in json.loads(row["judgements"])] for row in kept]
+
+
 def test_a_score_of_no_trial_is_refused(store: Store):
     store.create_run(RUN, SUITE)
     store.add_trial(RUN.id, TRIAL)
@@ -474,34 +521,49 @@ def test_done_is_what_has_an_outcome(store: Store):
     assert {("refund", 0)} == store.done_keys(RUN.id, errored=False)
 
 
-def test_a_request_is_stored_once_and_put_back(store: Store):
+def test_tools_system_prompts_and_histories_are_stored_once_and_put_back_whatever_else_differs(store: Store):
     store.create_run(RUN, SUITE)
-    for index in range(20):
-        store.add_trial(RUN.id, trial(index=index, transcript=TRANSCRIPT))
+    tools = [{"name": "t", "parameters": {"z": 1, "a": [{}, 0.5, "\ud800"]}}]
+    transcripts = [
+        TRANSCRIPT.model_copy(
+            update={
+                "system": "Be kind. " * 100,
+                "request": {"seed": index, "tools": tools, "stop": None, "request.": []},
+            }
+        )
+        for index in range(20)
+    ]
+    for index, transcript in enumerate(transcripts):
+        store.add_trial(RUN.id, trial(index=index, transcript=transcript))
 
-    assert (1, 20) == (count(store, "request"), count(store, "transcript"))
-    assert [TRANSCRIPT] * 20 == [found.transcript for found in store.trials(RUN.id)]
+    found = [stored.transcript for stored in store.trials(RUN.id)]
+
+    assert transcripts == found
+    assert [["seed", "tools", "stop", "request."]] * 20 == [list(one.request or ()) for one in found if one]
+    assert (3, 20) == (count(store, "part"), count(store, "transcript"))
 
 
 def test_requests_whose_keys_are_ordered_otherwise_are_not_the_same(store: Store):
     store.create_run(RUN, SUITE)
-    for index, request in enumerate(({"z": 1, "a": 2}, {"a": 2, "z": 1})):
-        store.add_trial(RUN.id, trial(index=index, transcript=Transcript(request=request)))
+    for index, schema in enumerate(({"z": 1, "a": 2}, {"a": 2, "z": 1})):
+        store.add_trial(RUN.id, trial(index=index, transcript=Transcript(request={"schema": schema})))
 
-    orders = [list(found.transcript.request or ()) for found in store.trials(RUN.id) if found.transcript]
-    assert [["z", "a"], ["a", "z"]] == orders
+    requests = [found.transcript.request for found in store.trials(RUN.id) if found.transcript]
+    assert ['{"schema": {"z": 1, "a": 2}}', '{"schema": {"a": 2, "z": 1}}'] == [json.dumps(one) for one in requests]
 
 
 def test_a_deleted_run_leaves_nothing_that_is_only_its_own(store: Store):
     store.create_run(RUN, SUITE)
     store.create_run(RUN.model_copy(update={"id": "other"}), SUITE)
     store.add_trial(RUN.id, TRIAL)
-    store.add_trial("other", trial(transcript=Transcript(request={"model": "other"})))
+    store.add_trial("other", trial(transcript=TRANSCRIPT.model_copy(update={"history": ()})))
+    store.set_score(RUN.id, TRIAL.model_copy(update={"score": PASSED}))
 
     store.delete_run(RUN.id)
 
-    counts = {table: count(store, table) for table in ("run", "trial", "transcript", "evidence", "request")}
-    assert {"run": 1, "trial": 1, "transcript": 1, "evidence": 1, "request": 1} == counts
+    tables = ("run", "trial", "transcript", "evidence", "part", "transcript_part")
+    assert dict.fromkeys(tables, 1) == {table: count(store, table) for table in tables}
+    assert 0 == count(store, "earlier_evidence")
     assert JUDGEMENT == store.judgement(JUDGEMENT.key)
 
 
@@ -533,6 +595,16 @@ def test_a_judgement_is_found_by_its_key(store: Store):
     store.save_judgement(JUDGEMENT)
 
     assert (JUDGEMENT, None) == (store.judgement("b2:1"), store.judgement("b2:2"))
+
+
+def test_each_judge_has_an_answer_of_its_own(store: Store):
+    other = JUDGEMENT.model_copy(update={"judge": "anthropic:claude", "score": 0.0})
+    changed = JUDGEMENT.model_copy(update={"score": 0.5})
+    for judgement in (JUDGEMENT, other, changed):
+        store.save_judgement(judgement)
+
+    assert (changed, other) == (store.judgement("b2:1", "openai:gpt-5"), store.judgement("b2:1", "anthropic:claude"))
+    assert (changed, None) == (store.judgement("b2:1"), store.judgement("b2:1", "nobody"))
 
 
 def test_the_judge_is_paid_once_by_the_run_that_asked_first(store: Store):
@@ -578,6 +650,19 @@ def test_past_costs_are_those_of_the_same_suite_and_target(store: Store):
     assert (None, 0) == store.past_cost("shop", "c")
 
 
+def test_past_spending_is_that_of_the_suite_and_the_latest_first(store: Store):
+    for run_id, suite, target in (("r1", "shop", "a"), ("r2", "shop", "b"), ("r3", "weather", "a")):
+        store.create_run(RUN.model_copy(update={"id": run_id, "suite": suite, "target": target}), SUITE)
+        store.add_trial(run_id, trial(index=0, usage=Usage(input_tokens=1, output_tokens=2), cost_usd=0.1))
+        store.add_trial(run_id, trial(index=1, error=OVERLOADED))
+        store.add_trial(run_id, trial(index=2, usage=Usage(input_tokens=3, output_tokens=4)))
+
+    both = [Spent(Usage(input_tokens=3, output_tokens=4), None), Spent(Usage(input_tokens=1, output_tokens=2), 0.1)]
+    assert both == list(store.past_spending("shop", "a"))
+    assert both + both == list(store.past_spending("shop"))
+    assert both[:1] == list(store.past_spending("shop", limit=1))
+
+
 # --- the file
 
 
@@ -589,6 +674,77 @@ def test_what_was_stored_is_there_after_opening_again(tmp_path: Path):
 
     with Store.open(path) as store:
         assert ([TRIAL], SUITE) == (list(store.trials(RUN.id)), store.suite(RUN.suite_digest))
+
+
+def test_an_empty_file_becomes_a_store(tmp_path: Path):
+    path = tmp_path / "store.sqlite"
+    path.touch()
+
+    with Store.open(path) as store:
+        store.create_run(RUN, SUITE)
+
+        assert RUN.id == store.run(RUN.id).id
+
+
+def test_a_store_of_the_first_version_is_read(tmp_path: Path):
+    path = tmp_path / "store.sqlite"
+    db = sqlite3.connect(path)
+    db.executescript((Path(__file__).parent / "data" / "store_m001.sql").read_text(encoding="utf-8"))
+    db.close()
+
+    with Store.open(path) as store:
+        run = store.run("baseline")
+        assert ("20250504-aaaa", "completed", ("refund", "cancel")) == (run.id, run.status, run.case_ids)
+        assert "shop" == store.suite(run.suite_digest).name
+        assert [("refund", 0, "failed", 0.125), ("cancel", 0, "errored", None)] == [
+            (one.case_id, one.index, one.verdict, one.cost_usd) for one in store.outcomes(run.id)
+        ]
+        held = store.trial(run.id, "refund", 0)
+        assert held.transcript is not None
+        assert ("a lone \ud800 surrogate", {"model": "gpt-5", "tools": [{"z": 1, "a": 2}]}) == (
+            held.transcript.final_text,
+            held.transcript.request,
+        )
+        assert ["b2:1"] == [judgement.key for judgement in held.judgements]
+        assert {"c1": {"verdict": "better"}} == store.documents("comparison")
+
+
+def test_a_migration_that_is_new_is_applied_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "store.sqlite"
+    Store.open(path).close()
+
+    def m999_moods(db: sqlite3.Connection) -> None:
+        db.execute("ALTER TABLE run ADD COLUMN mood TEXT")
+
+    monkeypatch.setattr("mcp_evals.store._MIGRATIONS", (*_MIGRATIONS, m999_moods))
+    for _ in range(2):
+        with Store.open(path) as store:
+            assert 1 == store._db.execute("SELECT count(*) FROM migration WHERE name = 'm999_moods'").fetchone()[0]
+            store._db.execute("SELECT mood FROM run")
+
+
+def test_a_migration_that_fails_changes_nothing_and_those_before_it_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "store.sqlite"
+    with Store.open(path) as store:
+        store.create_run(RUN, SUITE)
+
+    def m998_moods(db: sqlite3.Connection) -> None:
+        db.execute("CREATE TABLE mood (word TEXT)")
+
+    def m999_breaks(db: sqlite3.Connection) -> None:
+        db.execute("DROP TABLE trial")
+        db.execute("INSERT INTO nowhere VALUES (1)")
+
+    monkeypatch.setattr("mcp_evals.store._MIGRATIONS", (*_MIGRATIONS, m998_moods, m999_breaks))
+    with pytest.raises(StoreError, match="no such table: nowhere"):
+        Store.open(path)
+
+    monkeypatch.setattr("mcp_evals.store._MIGRATIONS", (*_MIGRATIONS, m998_moods))
+    with Store.open(path) as store:
+        store.add_trial(RUN.id, TRIAL)
+        assert ([TRIAL], 0) == (list(store.trials(RUN.id)), count(store, "mood"))
 
 
 def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path):
@@ -659,13 +815,27 @@ def test_a_path_that_cannot_be_opened_is_said(tmp_path: Path):
         Store.open(tmp_path)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path):
-    folder = tmp_path / "closed"
-    folder.mkdir(mode=0o500)
+@pytest.fixture
+def closed_folder() -> Iterator[Path]:
+    """A folder that nobody may write to; root, who may, is another user meanwhile."""
+    folder = Path(tempfile.mkdtemp())
+    Store.open(folder / "old.sqlite").close()
+    folder.chmod(0o555)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    yield folder
+    if is_root:
+        os.seteuid(0)
+    folder.chmod(0o700)
+    shutil.rmtree(folder)
 
-    with pytest.raises(StoreError, match="MCP_EVALS_HOME"):
-        Store.open(folder / "store.sqlite")
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="there are no such folders here")
+@pytest.mark.parametrize("name", ["new.sqlite", "old.sqlite", "inner/new.sqlite"])
+def test_a_folder_that_cannot_be_written_is_said(closed_folder: Path, name: str):
+    with pytest.raises(StoreError, match=r"cannot be .*MCP_EVALS_HOME"):
+        Store.open(closed_folder / name)
 
 
 def test_on_a_full_disk_what_was_stored_is_kept_and_goes_on_when_there_is_room(store: Store):
