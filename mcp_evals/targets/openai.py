@@ -4,6 +4,7 @@ The only module that knows the `openai` package.
 """
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -27,6 +28,8 @@ from mcp_evals.targets.schemas import WireTools, wire_name, wire_tools
 
 NO_KEY: Final = "none"
 """Sent where no key is needed: the client insists on one, and would otherwise take OpenAI's from the environment."""
+CLIENTS: Final = 4
+"""Clients that share the requests: one pool of connections slows down with many of them in flight."""
 OFFICIAL: Final = "api.openai.com"
 OTHER_LIMIT: Final = {"max_completion_tokens": "max_tokens", "max_tokens": "max_completion_tokens"}
 """OpenAI's newer models know only the first, servers that came before it only the second."""
@@ -57,16 +60,21 @@ class OpenAITarget(ChatTarget):
         official = urlsplit(endpoint.url).hostname == OFFICIAL
         self._first_limit = "max_completion_tokens" if official else "max_tokens"
         self._limit = self._first_limit
-        self._client = AsyncOpenAI(
-            api_key=endpoint.key or NO_KEY,
-            base_url=endpoint.url,
-            max_retries=endpoint.max_retries,
-            timeout=Timeout(endpoint.timeout_s, connect=min(CONNECT_TIMEOUT_S, endpoint.timeout_s)),
-            http_client=http_client,
-        )
+        self._clients = [
+            AsyncOpenAI(
+                api_key=endpoint.key or NO_KEY,
+                base_url=endpoint.url,
+                max_retries=endpoint.max_retries,
+                timeout=Timeout(endpoint.timeout_s, connect=min(CONNECT_TIMEOUT_S, endpoint.timeout_s)),
+                http_client=http_client,
+            )
+            for _ in range(1 if http_client else CLIENTS)
+        ]
         if not official:
             # The client takes them from the environment; they are nobody else's business.
-            self._client.organization = self._client.project = None
+            for client in self._clients:
+                client.organization = client.project = None
+        self._next_client = cycle(self._clients)
 
     async def complete(self, task: Task, messages: Sequence[Message]) -> Step:
         """The model's next response after `messages`."""
@@ -97,7 +105,8 @@ class OpenAITarget(ChatTarget):
 
     async def aclose(self) -> None:
         """Give back connections."""
-        await self._client.close()
+        for client in self._clients:
+            await client.close()
 
     def _tools(self, task: Task) -> WireTools:
         return wire_tools(task.tools, strict=self._settings.strict_schemas is True)
@@ -117,7 +126,7 @@ class OpenAITarget(ChatTarget):
         return {name: value for name, value in given.items() if value is not None}
 
     async def _post(self, request: dict[str, Any], messages: list[dict[str, Any]]) -> bytes | TargetError:
-        create = cast(Any, self._client.chat.completions.with_raw_response.create)
+        create = cast(Any, next(self._next_client).chat.completions.with_raw_response.create)
         try:
             response = await create(**request, messages=messages, extra_body=self._settings.extra or None)
         except OpenAIError as error:
