@@ -212,8 +212,9 @@ def _claim(result: ToolResult, unanswered: list[tuple[str | None, str]]) -> str 
     waiting = named or (unanswered if result.call_id is None else [])
     if not waiting:
         return result.call_id
-    unanswered.remove(waiting[0])
-    return waiting[0][1]
+    answered = waiting[0]
+    unanswered.remove(answered)
+    return answered[1]
 
 
 def _renamed(message: Message, calls: tuple[ToolCall, ...], results: tuple[ToolResult, ...]) -> Message:
