@@ -1,0 +1,1 @@
+"""Suites on disk: read, checked, found, saved, imported. Import from the modules; this package loads nothing."""
