@@ -2,13 +2,11 @@
 
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import mcp_evals.plugins
 from mcp_evals.conversation import Task, Transcript
 from mcp_evals.errors import NotFoundError, UsageError
 from mcp_evals.results import RunSettings, TargetSpec
@@ -145,19 +143,17 @@ async def test_a_recording_is_opened_from_its_file(tmp_path: Path) -> None:
     assert await target.run(Task(run_id="r", case_id="a"), NoToolbox()) == Transcript(system="as recorded")
 
 
-class PluginTarget:
-    def __init__(self, *given: Any) -> None:
-        self.given = given
-
-
-def test_a_target_of_another_package_is_opened_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("quantum", f"{__name__}:PluginTarget", "mcp_evals.targets")
-    monkeypatch.setattr(mcp_evals.plugins, "entry_points", lambda group: [point] if group == point.group else [])
-    monkeypatch.setattr(EntryPoint, "load", lambda _: PluginTarget)
+def test_a_target_of_another_package_is_opened_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "quantum-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: quantum\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[mcp_evals.targets]\nquantum = quantum_target:open_quantum\n")
+    (tmp_path / "quantum_target.py").write_text("def open_quantum(*given):\n    return given\n")
+    monkeypatch.syspath_prepend(tmp_path)
 
     target = opened("quantum:q1")
 
-    assert target.given == (TargetSpec(provider="quantum", model="q1"), RunSettings(), KEYS)
+    assert target == (TargetSpec(provider="quantum", model="q1"), RunSettings(), KEYS)
 
 
 def test_no_client_is_loaded_before_one_of_its_models_is_evaluated() -> None:
@@ -166,6 +162,7 @@ def test_no_client_is_loaded_before_one_of_its_models_is_evaluated() -> None:
         "print(sorted({'openai', 'anthropic', 'httpx', 'httpx2', 'jsonschema'} & set(sys.modules)))"
     )
 
-    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    root = Path(__file__).parents[2]
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=root)
 
     assert loaded.stdout.strip() == "[]"
