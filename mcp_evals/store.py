@@ -36,7 +36,6 @@ from mcp_evals.suite import Suite
 BUSY_TIMEOUT_MS: Final = 10_000
 HEARTBEAT_LIMIT_S: Final = 60.0
 """An owner that cannot be looked at and was silent for longer is dead."""
-
 LONG_TEXT: Final = 200
 """Characters from which on transcripts share a text instead of repeating it."""
 
@@ -95,6 +94,7 @@ class Store:
                 db.row_factory = sqlite3.Row
                 _refuse_foreign(db, path)
                 _write_ahead(db)
+                # No wait for the disk at every trial: a power cut may cost the last seconds, a killed process nothing.
                 db.execute("PRAGMA synchronous = NORMAL")
                 db.execute("PRAGMA foreign_keys = ON")
                 _migrate(db)
@@ -640,7 +640,8 @@ def _save_evidence(db: sqlite3.Connection, run_id: str, trial_id: int, trial: Tr
     judgements = _json([judgement.model_dump(mode="json", exclude_defaults=True) for judgement in trial.judgements])
     db.execute(
         "INSERT INTO earlier_evidence (trial_id, score, judgements, scored_at, version)"
-        " SELECT * FROM evidence WHERE trial_id = ? AND score IS NOT NULL AND (score IS NOT ? OR judgements <> ?)",
+        " SELECT trial_id, score, judgements, scored_at, version FROM evidence"
+        " WHERE trial_id = ? AND score IS NOT NULL AND (score IS NOT ? OR judgements <> ?)",
         (trial_id, score, judgements),
     )
     db.execute(
@@ -683,8 +684,6 @@ _WHOLE_TRIAL: Final = (
     " LEFT JOIN evidence ON evidence.trial_id = trial.id"
     " WHERE run_id = ? AND case_id = ? AND number = ?"
 )
-
-
 _PARTS: Final = "SELECT place, body FROM transcript_part JOIN part USING (digest) WHERE trial_id = ?"
 
 
@@ -699,8 +698,10 @@ def _transcript_of(stored: _StoredTrial) -> Transcript | None:
     fields = json.loads(stored.row["transcript"])
     request = fields.pop("request", None)
     for place, body in stored.parts.items():
-        prefix, _, key = place.partition("request.")
-        (request if not prefix and key else fields)[key or place] = json.loads(body)
+        if place.startswith("request."):
+            request[place.removeprefix("request.")] = json.loads(body)
+        else:
+            fields[place] = json.loads(body)
     # The request is not validated a second time: with many tools that takes longer than all the rest.
     return _value(Transcript, fields).model_copy(update={"request": request})
 

@@ -528,7 +528,7 @@ def test_tools_system_prompts_and_histories_are_stored_once_and_put_back_whateve
         TRANSCRIPT.model_copy(
             update={
                 "system": "Be kind. " * 100,
-                "request": {"seed": index, "tools": tools, "stop": None, "request.": []},
+                "request": {"seed": index, "tools": tools, "stop": None, "request.": [], "": ["x"]},
             }
         )
         for index in range(20)
@@ -539,8 +539,8 @@ def test_tools_system_prompts_and_histories_are_stored_once_and_put_back_whateve
     found = [stored.transcript for stored in store.trials(RUN.id)]
 
     assert transcripts == found
-    assert [["seed", "tools", "stop", "request."]] * 20 == [list(one.request or ()) for one in found if one]
-    assert (3, 20) == (count(store, "part"), count(store, "transcript"))
+    assert [["seed", "tools", "stop", "request.", ""]] * 20 == [list(one.request or ()) for one in found if one]
+    assert (4, 20) == (count(store, "part"), count(store, "transcript"))
 
 
 def test_requests_whose_keys_are_ordered_otherwise_are_not_the_same(store: Store):
