@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from mcp_evals.conversation import ToolCall, ToolDefinition
 from mcp_evals.critics import Critic, Exact, Match, weight_number
-from mcp_evals.json_match import ABSENT, Value, has_wildcard, json_equal, value_key
+from mcp_evals.json_match import ABSENT, Value, has_wildcard, json_equal, may_be_absent, value_key
 from mcp_evals.results import AlignedCall, ArgumentCheck, CallStatus
 from mcp_evals.suite import ExpectedCall, Order, Rubric
 from mcp_evals.text import fold_tool_name, shorten
@@ -94,7 +94,9 @@ def score_arguments(
     given = _Arguments(actual.arguments, tool)
     checks = [
         _check(field.path, field.critic.score(field.expected, found), field.weight, field.shown, found)
-        for field, found in ((field, given.at(field.path)) for field in _fields(expected, tool))
+        for field, found in (
+            (field, given.at(field.path, defaults=field.defaults)) for field in _fields(expected, tool)
+        )
     ]
     if rubric.extra_arguments != "ignore":
         surplus = given.beyond(_known(expected))
@@ -119,8 +121,8 @@ class _Pairs:
             None if isinstance(call.arguments, str) else _Arguments(call.arguments, tool)
             for call, tool in zip(actual, self._tools, strict=True)
         ]
-        self._columns: dict[str, list[Value]] = {}
-        self._key_columns: dict[str, list[Hashable]] = {}
+        self._columns: dict[tuple[str, bool], list[Value]] = {}
+        self._key_columns: dict[tuple[str, bool], list[Hashable]] = {}
         self._rows: dict[int, list[float]] = {}
 
     def same_tool(self, i: int, j: int) -> bool:
@@ -162,10 +164,10 @@ class _Pairs:
         return scores
 
     def _fits(self, field: "_Field", columns: Sequence[int]) -> dict[int, float]:
-        keys = self._keys(field.path)
+        keys = self._keys(field.path, field.defaults)
         if field.plain_key is not None:
             return {j: float(keys[j] == field.plain_key[0]) for j in columns}
-        values, seen = self._values(field.path), dict[Hashable, float]()
+        values, seen = self._values(field.path, field.defaults), dict[Hashable, float]()
         fits: dict[int, float] = {}
         for j in columns:
             if keys[j] not in seen:
@@ -173,15 +175,17 @@ class _Pairs:
             fits[j] = seen[keys[j]]
         return fits
 
-    def _values(self, path: str) -> list[Value]:
-        if path not in self._columns:
-            self._columns[path] = [ABSENT if given is None else given.at(path) for given in self._given]
-        return self._columns[path]
+    def _values(self, path: str, defaults: bool) -> list[Value]:
+        if (path, defaults) not in self._columns:
+            self._columns[path, defaults] = [
+                ABSENT if given is None else given.at(path, defaults=defaults) for given in self._given
+            ]
+        return self._columns[path, defaults]
 
-    def _keys(self, path: str) -> list[Hashable]:
-        if path not in self._key_columns:
-            self._key_columns[path] = [value_key(value) for value in self._values(path)]
-        return self._key_columns[path]
+    def _keys(self, path: str, defaults: bool) -> list[Hashable]:
+        if (path, defaults) not in self._key_columns:
+            self._key_columns[path, defaults] = [value_key(value) for value in self._values(path, defaults)]
+        return self._key_columns[path, defaults]
 
 
 # --- fitting
@@ -284,6 +288,11 @@ class _Field(NamedTuple):
     plain_key: tuple[Hashable] | None
     """Key to compare by, where nothing but equality matters; None: ask the critic."""
 
+    @property
+    def defaults(self) -> bool:
+        """Whether the schema's default stands for an argument that is left out: not where it may be left out."""
+        return self.expected is ABSENT or not may_be_absent(self.expected)
+
 
 class _Arguments:
     """Arguments of a call, with the schema's defaults for what is left out."""
@@ -292,11 +301,11 @@ class _Arguments:
         self.given = given
         self._properties: dict[str, Any] = {} if tool is None else tool.parameters
 
-    def at(self, path: str) -> Value:
+    def at(self, path: str, *, defaults: bool = True) -> Value:
         if path in self.given:
             return self.given[path]
         head, _, rest = path.partition(".")
-        value = self.given[head] if head in self.given else self._default(head)
+        value = self.given[head] if head in self.given else self._default(head) if defaults else ABSENT
         for part in rest.split(".") if rest else ():
             value = _inside(value, part)
         return value
