@@ -265,3 +265,42 @@ class RunList(Model):
     """One for each run."""
     more: bool = False
     """Whether there are older ones."""
+
+
+class ToolLine(Model):
+    """A tool of an MCP server and what it costs."""
+
+    name: str
+    """The tool."""
+    tokens: int
+    """Characters / 4 of what a model reads of it."""
+    description: str
+    """What it does, cut."""
+
+
+class LintLine(Model):
+    """One thing that models or providers stumble over."""
+
+    severity: str
+    """`error`, `warning` or `note`."""
+    tool: str | None = None
+    """The tool; None: the list as a whole."""
+    message: str
+    """What is wrong and what would be right."""
+
+
+class ToolsAnswer(Model):
+    """The tools of an MCP server, as its author should see them."""
+
+    server: str
+    """Name in the configuration."""
+    total_tokens: int
+    """What the list costs every request that offers it."""
+    tools: tuple[ToolLine, ...]
+    """Each tool, in the server's order."""
+    findings: tuple[LintLine, ...] = ()
+    """Errors first."""
+    more_findings: int = 0
+    """How many more there are."""
+    snapshot: str | None = None
+    """File that was written; suites name it as `tools: [{file: …}]`."""

@@ -18,16 +18,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mcp_evals.answers import RunAnswer
 from mcp_evals.compare import gate_exit_code
 from mcp_evals.doctor import diagnose
-from mcp_evals.errors import EvalsError
+from mcp_evals.errors import EvalsError, UsageError
 from mcp_evals.model import Model
 from mcp_evals.reports.text import answer_text, trial_text
 from mcp_evals.results import ComparisonTable, Trial
 from mcp_evals.runner import TrialEvent
 from mcp_evals.settings import load_settings
-from mcp_evals.suites.files import suite_schema
+from mcp_evals.suites.importers.bfcl import read_bfcl, read_bfcl_outputs
 from mcp_evals.suites.importers.engine import read_engine_cases
 from mcp_evals.suites.importers.transcripts import read_transcripts
 from mcp_evals.suites.saving import write_suite
+from mcp_evals.suites.schema import suite_schema
 from mcp_evals.suites.validate import validate_suite
 from mcp_evals.targets.recorded import RecordedTrial, write_recording
 from mcp_evals.views import trial_answer
@@ -117,7 +118,14 @@ def run(
                 run_id = (await workspace.control_run(resume, "resume", wait_s=0, on_event=hear)).run_id
             elif suite and target:
                 run_id = await workspace.start_run(
-                    suite, target, track=track, cases=case, tags=tag, settings=settings, label=label, on_event=hear
+                    _named(suite),
+                    target,
+                    track=track,
+                    cases=case,
+                    tags=tag,
+                    settings=settings,
+                    label=label,
+                    on_event=hear,
                 )
             else:
                 raise typer.BadParameter("name a SUITE and a --target, or --resume RUN_ID")
@@ -158,7 +166,7 @@ def compare(
 
     async def go(workspace: Workspace) -> ComparisonTable:
         named = list(what or [])
-        suite = named.pop(0) if target and named else None
+        suite = _named(named.pop(0)) if target and named else None
         held = [run for run in (baseline, *named) if run]
         with _bar() as hear:
             return await workspace.compare_models(
@@ -219,7 +227,7 @@ def validate(
         wrong = 0
         for name in names:
             try:
-                ready = await workspace.library.ready(name)
+                ready = await workspace.library.ready(_named(name))
                 findings = validate_suite(ready.suite)
             except EvalsError as error:
                 print(f"{name}: {error}")
@@ -312,6 +320,46 @@ def demo(
     raise typer.Exit(anyio.run(show_demo, target))
 
 
+@app.command()
+@_told
+def tools(
+    server: Annotated[str, typer.Argument(help="Name of a server in the configuration.")],
+    form: TextOrJson = "text",
+    snapshot: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write a snapshot that suites can name.")
+    ] = None,
+    config: Config = None,
+    servers: Servers = None,
+) -> None:
+    """Tools of an MCP server: what they cost in tokens, and what models and providers stumble over."""
+
+    async def go(workspace: Workspace) -> Model:
+        return await workspace.inspect_tools(server, snapshot)
+
+    _show(_with_workspace(go, config, None, servers), form, None)
+
+
+@importing.command("bfcl")
+@_told
+def import_bfcl(
+    file: Annotated[Path, typer.Argument(help="Cases: JSON lines, also gzipped, or a file of the package bfcl-eval.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The suite file to write.")],
+    category: Annotated[str | None, typer.Option(help="Only cases of this category.")] = None,
+    outputs: Annotated[Path | None, typer.Option(help="Recorded outputs of a model on these cases.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Write the outputs here, as a recording.")] = None,
+) -> None:
+    """Cases of the Berkeley Function-Calling Leaderboard, and recorded outputs of models on them."""
+    suite = read_bfcl(file, category)
+    write_suite(suite, output)
+    print(f"{output}: {len(suite.cases)} cases")
+    if outputs and record:
+        known = {case.id for case in suite.cases}
+        rows = (RecordedTrial(case=case, transcript=said) for case, said in read_bfcl_outputs(outputs) if case in known)
+        print(f"{record}: {write_recording(record, {'outputs': outputs.name, 'suite': suite.name}, rows)} trials")
+    elif outputs or record:
+        raise UsageError("--outputs and --record go together")
+
+
 @importing.command("engine")
 @_told
 def import_engine(
@@ -329,6 +377,12 @@ def exit_code(answer: RunAnswer) -> int:
     if answer.cases.errored or answer.errors or answer.status in {"failed", "cancelled", "interrupted"}:
         return ERRORED
     return FAILED if answer.cases.failed else PASSED
+
+
+def _named(suite: str) -> str | Path:
+    """A suite's name, or its file: only the command line takes paths, for its user chose them."""
+    path = Path(suite)
+    return path if path.suffix and path.is_file() else suite
 
 
 def _with_workspace(
@@ -350,7 +404,7 @@ def _with_workspace(
 async def _scored(
     workspace: Workspace, suite: str, track: str | None, transcripts: Path, form: str
 ) -> AsyncGenerator[tuple[Trial, str]]:
-    ready = (await workspace.library.ready(suite)).suite.on_track(track)
+    ready = (await workspace.library.ready(_named(suite))).suite.on_track(track)
     cases = {case.id: case for case in ready.cases}
     for line in read_transcripts(transcripts, known=list(cases)):
         trial = workspace.score_read(ready, cases[line.case_id], line.read)

@@ -22,6 +22,7 @@ from pydantic import JsonValue, ValidationError
 
 from mcp_evals.answers import (
     LastRun,
+    LintLine,
     RunAnswer,
     RunLine,
     RunList,
@@ -30,6 +31,8 @@ from mcp_evals.answers import (
     SuiteView,
     TargetLine,
     TargetList,
+    ToolLine,
+    ToolsAnswer,
     TrialAnswer,
 )
 from mcp_evals.compare import RunData, compare_runs
@@ -46,8 +49,9 @@ from mcp_evals.errors import (
     UsageError,
     did_you_mean,
 )
-from mcp_evals.library import Library, select_cases
+from mcp_evals.library import Library, on_track, select_cases
 from mcp_evals.limits import Meter, estimate_cost, price_usd
+from mcp_evals.live_tools import write_snapshot
 from mcp_evals.results import ComparisonTable, Metric, Outcome, Run, RunSettings, RunSummary, TargetSpec, Trial
 from mcp_evals.runner import Job, Planned, TrialEvent, hold_trials, plan_trials, score_trial
 from mcp_evals.settings import Settings
@@ -59,6 +63,8 @@ from mcp_evals.summary import summarize
 from mcp_evals.targets.base import Target
 from mcp_evals.targets.open import open_target
 from mcp_evals.targets.recorded import RecordedTarget, RecordedTrial, read_recording
+from mcp_evals.text import shorten
+from mcp_evals.tool_lint import lint_tools, token_cost
 from mcp_evals.views import case_line, run_answer, trial_answer
 
 logger = logging.getLogger(__name__)
@@ -69,8 +75,13 @@ MAX_WAIT_S: Final = 50.0
 HEARTBEAT_S: Final = 10.0
 REVEAL_LIMIT: Final = 20
 """Cases that one page of a suite shows."""
+FINDINGS: Final = 30
+"""Lint findings that an answer names."""
+DESCRIPTION: Final = 100
+"""Characters of a tool's description that a list shows."""
 
 _NOTHING: Final = Outcome("", 0, "errored", None)
+_TOO_FEW: Final = "a comparison needs two: give two targets, one target and two tracks, or two runs"
 
 Progress = Callable[[int, int, str], Awaitable[None]]
 """Told about once a second: trials done, trials planned, the latest trial in words."""
@@ -199,11 +210,38 @@ class Workspace:
         lines.append(TargetLine(target="run:RUN_ID", ready=True, note="the transcripts of a past run, scored again"))
         return TargetList(targets=tuple(sorted(lines, key=lambda line: not line.ready)))
 
+    async def inspect_tools(self, server: str, snapshot: Path | None = None) -> ToolsAnswer:
+        """Tools of a configured MCP server: cost in tokens and lint; written down where a path is given.
+
+        Raises:
+            NotFoundError: the configuration names no such server.
+            TargetError: the server does not answer as it should.
+        """
+        tools = await self.library.server_tools(server)
+        cost = token_cost(tools)
+        findings = lint_tools(tools)
+        if snapshot is not None:
+            write_snapshot(snapshot, tools, server)
+        return ToolsAnswer(
+            server=server,
+            total_tokens=cost.total_tokens,
+            tools=tuple(
+                ToolLine(name=each.tool, tokens=each.tokens, description=shorten(tool.description, DESCRIPTION))
+                for each, tool in zip(cost.tools, tools, strict=True)
+            ),
+            findings=tuple(
+                LintLine(severity=found.severity, tool=found.tool, message=found.message)
+                for found in findings[:FINDINGS]
+            ),
+            more_findings=max(0, len(findings) - FINDINGS),
+            snapshot=str(snapshot) if snapshot else None,
+        )
+
     # --- runs
 
     async def run_suite(
         self,
-        suite: str,
+        suite: str | Path,
         target: str,
         *,
         track: str | None = None,
@@ -246,7 +284,7 @@ class Workspace:
 
     async def start_run(
         self,
-        suite: str,
+        suite: str | Path,
         target: str,
         *,
         track: str | None = None,
@@ -262,9 +300,7 @@ class Workspace:
             UsageError: the request cannot be carried out; nothing was started and nothing spent.
         """
         ready = (await self.library.ready(suite)).suite
-        if track is not None and track not in ready.tracks:
-            raise NotFoundError(f'suite "{suite}" has no track "{track}"{did_you_mean(track, list(ready.tracks))}')
-        chosen = select_cases(ready.on_track(track), cases, tags)
+        chosen = select_cases(on_track(ready, track), cases, tags)
         spec = TargetSpec.parse(target)
         run_settings = self._run_settings(settings or {})
         opened = await self._open(spec, run_settings)
@@ -272,7 +308,7 @@ class Workspace:
             if not (settings and settings.get("trials")):
                 trials = ready.defaults.trials or opened.trials or default_trials(len(chosen))
                 run_settings = run_settings.model_copy(update={"trials": trials})
-            self._check_budget(suite, str(spec), chosen, run_settings)
+            self._check_budget(ready.name, str(spec), chosen, run_settings)
             run = Run(
                 id=f"{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(4)}",
                 suite=ready.name,
@@ -378,7 +414,7 @@ class Workspace:
 
     async def compare_models(
         self,
-        suite: str | None = None,
+        suite: str | Path | None = None,
         targets: Sequence[str] = (),
         *,
         tracks: Sequence[str | None] = (),
@@ -400,16 +436,19 @@ class Workspace:
         Raises:
             UsageError: nothing to compare, or a run cannot be started.
         """
+        if len(targets) * max(1, len(tracks)) + len(runs) < 2:
+            raise UsageError(_TOO_FEW)
         ids = [self.store.run(run).id for run in runs]
         if targets:
             if suite is None:
                 raise UsageError("name the suite on which the targets are to be compared")
+            await self._check_arms(suite, targets, tracks, cases, tags)
             for target in targets:
                 for track in tracks or (None,):
                     given = (suite, target, track, cases, tags, settings or {})
                     ids.append(await self._run_for(*given, on_event=on_event))
         if len(set(ids)) < 2:
-            raise UsageError("a comparison needs two: give two targets, one target and two tracks, or two runs")
+            raise UsageError(_TOO_FEW)
         await self._wait_for(ids, wait_s, progress)
         data = [self.run_data(run_id) for run_id in ids]
         working = [found.run.id for found in data if found.run.status == "working"]
@@ -614,9 +653,24 @@ class Workspace:
                 told = active.done
                 await progress(active.done, active.total, active.latest)
 
-    async def _run_for(
+    async def _check_arms(
         self,
         suite: str,
+        targets: Sequence[str],
+        tracks: Sequence[str | None],
+        cases: Sequence[str] | None,
+        tags: Sequence[str] | None,
+    ) -> None:
+        """Look at every side, so that nothing is spent on the first where the last cannot be had."""
+        ready = (await self.library.ready(suite)).suite
+        for track in tracks:
+            select_cases(on_track(ready, track), cases, tags)
+        for target in targets:
+            await (await self.open_probe(target)).aclose()
+
+    async def _run_for(
+        self,
+        suite: str | Path,
         target: str,
         track: str | None,
         cases: Sequence[str] | None,
@@ -627,7 +681,7 @@ class Workspace:
     ) -> str:
         """A run of these cases that is there already, else a new one."""
         ready = (await self.library.ready(suite)).suite
-        wanted = tuple(case.id for case in select_cases(ready.on_track(track), cases, tags))
+        wanted = tuple(case.id for case in select_cases(on_track(ready, track), cases, tags))
         asked = {key: value for key, value in settings.items() if value is not None and not key.startswith("max_")}
         for run in self.store.runs(suite=ready.name, target=str(TargetSpec.parse(target)), limit=50):
             same = (run.suite_digest, run.track, run.case_ids) == (ready.digest, track, wanted)

@@ -3,10 +3,21 @@
 What a model wrote is cut and cleaned here; what stands between fence lines is data.
 """
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from mcp_evals.answers import CallLine, CheckLine, RunAnswer, RunList, SuiteList, SuiteView, TargetList, TrialAnswer
+from mcp_evals.answers import (
+    CallLine,
+    CheckLine,
+    RunAnswer,
+    RunList,
+    SuiteList,
+    SuiteView,
+    TargetList,
+    ToolsAnswer,
+    TrialAnswer,
+)
 from mcp_evals.model import Model
 from mcp_evals.results import Comparison, ComparisonTable, Estimate, Tally
 from mcp_evals.text import shorten
@@ -63,7 +74,10 @@ def suites_text(answer: SuiteList) -> str:
 
 def suite_text(answer: SuiteView) -> str:
     """A suite and a page of its cases."""
-    lines = [f"{answer.name}: {answer.total} cases" + (f" — {answer.description}" if answer.description else "")]
+    lines = [
+        f"{answer.name}: {answer.total} case{_s(answer.total)}"
+        + (f" — {answer.description}" if answer.description else "")
+    ]
     if answer.tools:
         lines.append(f"tools: {', '.join(answer.tools)}")
     if answer.tracks:
@@ -72,6 +86,8 @@ def suite_text(answer: SuiteView) -> str:
     for case in answer.cases:
         tags = f" [{', '.join(case.tags)}]" if case.tags else ""
         lines += [f"- {case.id}{tags}: {case.user}", f"    expects {case.expects}"]
+    if answer.case is not None:
+        lines.append(f"whole: {json.dumps(answer.case, ensure_ascii=False)}")
     if answer.next_offset is not None:
         lines.append(f"More: call get_suite with offset={answer.next_offset}.")
     return "\n".join(lines)
@@ -114,7 +130,8 @@ def run_text(answer: RunAnswer) -> str:
             for failed in answer.failures
         ]
         if answer.more_failures:
-            lines.append(f"  {answer.more_failures} more: call get_run with offset={len(answer.failures)}.")
+            next_offset = answer.cases.failed + answer.cases.errored - answer.more_failures
+            lines.append(f"  {answer.more_failures} more: call get_run with offset={next_offset}.")
     lines += [f"note: {note}" for note in answer.notes]
     lines.append(f"next: {answer.next_step}")
     return "\n".join(line for line in lines if line)
@@ -208,6 +225,24 @@ def _one_comparison(comparison: Comparison) -> Iterable[str]:
         yield f"note: {note}"
 
 
+def tools_text(answer: ToolsAnswer) -> str:
+    """Tools with their cost, and what to mend."""
+    lines = [
+        f"{answer.server}: {len(answer.tools)} tools, about {answer.total_tokens} tokens in every request that offers them"
+    ]
+    lines += [f"- {tool.name} ({tool.tokens}): {tool.description}" for tool in answer.tools]
+    if answer.findings:
+        lines.append("to mend:")
+        lines += [
+            f"- {found.severity} {found.tool or 'list'}: {shorten(found.message, 300)}" for found in answer.findings
+        ]
+    if answer.more_findings:
+        lines.append(f"  {answer.more_findings} more")
+    if answer.snapshot:
+        lines.append(f"snapshot: {answer.snapshot}")
+    return "\n".join(lines)
+
+
 def percent(estimate: Estimate) -> str:
     """A share with its interval and n: `82% (70% to 90%, n=40)`."""
     digits = 0 if estimate.n < 200 else 1
@@ -262,4 +297,5 @@ _RENDERERS: Final[Sequence[tuple[type[Model], Callable[[Any], str]]]] = (
     (TrialAnswer, trial_text),
     (RunList, runs_text),
     (ComparisonTable, comparison_text),
+    (ToolsAnswer, tools_text),
 )

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from mcp.server.mcpserver import Context
 from pydantic import Field, JsonValue
 
-from mcp_evals.answers import RunAnswer, RunList, SuiteList, SuiteView, TargetList, TrialAnswer
+from mcp_evals.answers import RunAnswer, RunList, SuiteList, SuiteView, TargetList, ToolsAnswer, TrialAnswer
 from mcp_evals.errors import UsageError
 from mcp_evals.results import ComparisonTable
 from mcp_evals.server.door import CHANGES, READS, RUNS, ToolSpec, progress_of, workspace_of
@@ -187,6 +187,14 @@ async def score_transcript(
     return await workspace_of(ctx).score_transcript(transcript, suite=suite, case=case, expect=expect)
 
 
+async def inspect_tools(
+    ctx: Context[Workspace],
+    server: Annotated[str, Field(description="Name of an MCP server in the user's configuration")],
+) -> ToolsAnswer:
+    """Inspect the tools of an MCP server: cost in tokens, and what models and providers stumble over."""
+    return await workspace_of(ctx).inspect_tools(server)
+
+
 TOOLS: tuple[ToolSpec, ...] = (
     ToolSpec(list_suites, READS),
     ToolSpec(get_suite, READS),
@@ -198,5 +206,6 @@ TOOLS: tuple[ToolSpec, ...] = (
     ToolSpec(list_runs, READS),
     ToolSpec(control_run, CHANGES),
     ToolSpec(score_transcript, READS),
+    ToolSpec(inspect_tools, READS),
 )
 """In the order in which hosts show them."""

@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mcp_evals.errors import UsageError
+from mcp_evals.errors import InvalidFileError, UsageError
 from mcp_evals.suites.documents import Form
-from mcp_evals.suites.json_text import json_spans, read_json
+from mcp_evals.suites.json_text import json_spans, parse_strict, read_json
 from mcp_evals.suites.messages import as_list, as_object
 from mcp_evals.suites.places import Place, Span
 from mcp_evals.suites.yaml_text import read_yaml, yaml_spans
@@ -27,7 +27,7 @@ class Edited(NamedTuple):
     """The case is new, rather than changed."""
 
 
-def put_case(text: str, form: Form, case: Mapping[str, Any]) -> Edited:
+def put_case(text: str, form: Form, case: Mapping[str, Any], file: str = "") -> Edited:
     """The text of a suite file with a case in it, in the place of the one with its id, or else as the last.
 
     Raises:
@@ -38,7 +38,7 @@ def put_case(text: str, form: Form, case: Mapping[str, Any]) -> Edited:
         return _put_line(text, dict(case))
     newline = "\r\n" if "\r\n" in text else "\n"
     plain = text.replace("\r\n", "\n")
-    edited = _put_yaml(plain, dict(case)) if form == "yaml" else _put_json(plain, dict(case))
+    edited = (_put_yaml if form == "yaml" else _put_json)(plain, dict(case), file)
     return edited._replace(text=edited.text.replace("\n", newline))
 
 
@@ -53,22 +53,29 @@ def _index_of(cases: list[Any], case: dict[str, Any]) -> int | None:
 def _put_line(text: str, case: dict[str, Any]) -> Edited:
     line = json.dumps(case, ensure_ascii=False)
     lines = text.split("\n")
+    name = json.dumps(case.get("id"), ensure_ascii=False)
     for index, old in enumerate(lines):
         # Most lines are passed over without being read.
-        if json.dumps(case.get("id"), ensure_ascii=False) in old or "\\" in old:
-            if old.strip() and as_object(read_json(old, "")).get("id") == case.get("id"):
-                lines[index] = line + ("\r" if old.endswith("\r") else "")
-                return Edited("\n".join(lines), created=False)
+        if (name in old or "\\" in old) and _id_in(old) == case.get("id"):
+            lines[index] = line + ("\r" if old.endswith("\r") else "")
+            return Edited("\n".join(lines), created=False)
     newline = "\r\n" if "\r\n" in text else "\n"
     start = text if not text or text.endswith("\n") else text + newline
     return Edited(f"{start}{line}{newline}", created=True)
 
 
+def _id_in(line: str) -> Any:
+    try:
+        return as_object(parse_strict(line)).get("id")
+    except ValueError:  # said when the whole file is checked
+        return None
+
+
 # --- JSON
 
 
-def _put_json(text: str, case: dict[str, Any]) -> Edited:
-    document = as_object(read_json(text, ""))
+def _put_json(text: str, case: dict[str, Any], file: str) -> Edited:
+    document = as_object(read_json(text, file))
     cases = as_list(document.get("cases"))
     step = re.search(r"\n([ \t]+)\S", text)
     indent = step[1] if step else None
@@ -81,7 +88,8 @@ def _put_json(text: str, case: dict[str, Any]) -> Edited:
     line_start = text.rfind("\n", 0, span.start) + 1
     margin = re.match(r"[ \t]*", text[line_start:])
     own_line = margin is not None and line_start + margin.end() == span.start
-    written = json.dumps(case, indent=indent if own_line else None, ensure_ascii=False)
+    one_line = not own_line or "\n" not in text[span.start : span.end]
+    written = json.dumps(case, indent=None if one_line else indent, ensure_ascii=False)
     if own_line and margin is not None:
         written = written.replace("\n", f"\n{margin[0]}")
     if index is not None:
@@ -93,8 +101,8 @@ def _put_json(text: str, case: dict[str, Any]) -> Edited:
 # --- YAML
 
 
-def _put_yaml(text: str, case: dict[str, Any]) -> Edited:
-    document = as_object(read_yaml(text, ""))
+def _put_yaml(text: str, case: dict[str, Any], file: str) -> Edited:
+    document = as_object(read_yaml(text, file))
     cases = as_list(document.get("cases"))
     editor = _YamlEditor(text, yaml_spans(text))
     index = _index_of(cases, case)
@@ -106,14 +114,23 @@ def _put_yaml(text: str, case: dict[str, Any]) -> Edited:
         editor.change(("cases", index), cases[index], case)
     edited = editor.text()
     expected = {**document, "cases": [*cases, case] if index is None else [*cases[:index], case, *cases[index + 1 :]]}
-    if not _same(read_yaml(edited, ""), expected):
+    if not _reads_as(edited, expected):
         # Anchors and merge keys can tie other cases to this one.
-        raise UsageError(f'case "{case.get("id")}" cannot be changed without changing others; edit the file by hand')
+        raise UsageError(
+            f'case "{case.get("id")}" cannot be written without changing others; edit {file or "the file"} by hand'
+        )
     return Edited(edited, created=index is None)
 
 
 def _same(left: Any, right: Any) -> bool:
     return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
+
+
+def _reads_as(text: str, expected: Any) -> bool:
+    try:
+        return _same(read_yaml(text, ""), expected)
+    except InvalidFileError:
+        return False
 
 
 class _Change(NamedTuple):
@@ -133,7 +150,9 @@ class _YamlEditor:
     def text(self) -> str:
         """The text with all changes."""
         text = self._text
-        for change in sorted(self._changes, reverse=True):
+        # From the end; of several at one place the first noted comes to stand first.
+        ordered = sorted(enumerate(self._changes), key=lambda found: (found[1].start, found[1].end, found[0]))
+        for _, change in reversed(ordered):
             text = text[: change.start] + change.text + text[change.end :]
         return text
 
@@ -142,11 +161,10 @@ class _YamlEditor:
         if _same(old, new):
             return
         span = self._spans[place]
-        both_objects = bool(old and new) and isinstance(old, dict) and isinstance(new, dict)
-        both_lists = bool(old and new) and isinstance(old, list) and isinstance(new, list)
-        if both_objects and not span.flow and self._is_plain(place, old):
+        is_block = bool(old and new) and not span.flow
+        if is_block and isinstance(old, dict) and isinstance(new, dict) and self._is_plain(place, as_object(old)):
             self._change_object(place, as_object(old), as_object(new))
-        elif both_lists and not span.flow:
+        elif is_block and isinstance(old, list) and isinstance(new, list):
             self._change_list(place, as_list(old), as_list(new))
         else:
             self._replace(place, new)
@@ -179,9 +197,9 @@ class _YamlEditor:
 
     # --- objects and lists
 
-    def _is_plain(self, place: Place, old: Any) -> bool:
+    def _is_plain(self, place: Place, old: dict[str, Any]) -> bool:
         """Whether every key stands in the object itself, rather than in one that is merged into it."""
-        return all((*place, key) in self._spans for key in as_object(old)) and (*place, "<<") not in self._spans
+        return all((*place, key) in self._spans for key in old) and (*place, "<<") not in self._spans
 
     def _change_object(self, place: Place, old: dict[str, Any], new: dict[str, Any]) -> None:
         column = self._column(self._spans[place].start)
@@ -189,17 +207,19 @@ class _YamlEditor:
         if not {*old} & {*new}:
             self._replace(place, new)
             return
-        for index, key in enumerate(keys):
+        kept = next(key for key in keys if key in new)
+        if kept != keys[0]:
+            # The first key may share its line with a dash, so the next one moves up to it.
+            start, end = self._spans[*place, keys[0]].entry, self._spans[*place, kept].entry
+            self._changes.append(_Change(start, end, ""))
+        for key in keys[keys.index(kept) :]:
             if key in new:
                 self.change((*place, key), old[key], new[key])
-            elif index == 0:
-                # The first key shares its line with the dash, so the next one moves up.
-                self._changes.append(_Change(self._spans[*place, key].entry, self._spans[*place, keys[1]].entry, ""))
             else:
                 self._remove_lines((*place, key))
-        added = [yaml_entry(key, value, column) for key, value in new.items() if key not in old]
-        for entry in added:
-            self._insert_behind(place, f"\n{' ' * column}{entry}")
+        for key, value in new.items():
+            if key not in old:
+                self._insert_behind(place, f"\n{' ' * column}{yaml_entry(key, value, column)}")
 
     def _change_list(self, place: Place, old: list[Any], new: list[Any]) -> None:
         for index, (before, after) in enumerate(zip(old, new, strict=False)):

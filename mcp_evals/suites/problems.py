@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Final, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
 from typing_extensions import TypeAliasType
@@ -16,6 +16,8 @@ from typing_extensions import TypeAliasType
 from mcp_evals.errors import did_you_mean
 from mcp_evals.suites.places import Place
 from mcp_evals.text import shorten
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class Complaint(NamedTuple):
@@ -36,6 +38,19 @@ def complaints(error: ValidationError, model: type[BaseModel]) -> list[Complaint
         found = _located(detail, model)
         groups.setdefault(found.place if found.choice is None else found.choice, []).append(found)
     return [complaint for group in groups.values() for complaint in _complaints(group)]
+
+
+def checked(model: type[M], value: Any) -> tuple[M | None, list[Complaint]]:
+    """A JSON value as a model, or what is wrong with it. Strict: no type is taken for another."""
+    try:
+        text = json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return None, [Complaint(_half_character(value), _HALF)]
+    try:
+        # Through JSON, because only there can pydantic be strict and still take lists for tuples.
+        return model.model_validate_json(text, strict=True), []
+    except ValidationError as error:
+        return None, complaints(error, model)
 
 
 class _Located(NamedTuple):
@@ -228,3 +243,17 @@ def _missed_key(detail: Any) -> str:
     known = re.findall(r"\w+", detail["msg"].partition(" keys ")[2])
     close = [match for key in keys for match in get_close_matches(key, known, n=1)]
     return f'; did you mean "{close[0]}"?' if close else ""
+
+
+_HALF: Final = "has half of a character that UTF-16 writes in two, such as \\ud83d; write it whole"
+
+
+def _half_character(value: Any) -> Place:
+    """Where a text is that UTF-8 cannot write."""
+    parts: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType, reportUnknownVariableType]
+    for key, item in parts:
+        try:
+            json.dumps(item, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            return (key, *_half_character(item))
+    return ()

@@ -6,13 +6,10 @@ the expectation. So a loaded case says by itself what is asked and expected; how
 """
 
 import io
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
-
-from pydantic import ValidationError
 
 from mcp_evals.conversation import Message
 from mcp_evals.errors import InvalidFileError, Problem, did_you_mean
@@ -21,7 +18,7 @@ from mcp_evals.suite import Case, Defaults, Suite
 from mcp_evals.suites.documents import Document, form_of, json_lines, parse_document
 from mcp_evals.suites.messages import MessageError, as_list, as_object, is_foreign_message, read_message
 from mcp_evals.suites.places import Place, first_problems, place_text
-from mcp_evals.suites.problems import complaints
+from mcp_evals.suites.problems import checked
 
 INHERITED: Final = ("expect", "system", "tools", "rubric", "tags", "metrics", "max_steps")
 """What a case takes from the one that it extends, where it gives none of its own."""
@@ -149,13 +146,13 @@ class _Reading:
         self._has_head = True
         if "cases" in value:
             self.complain("belong into lines of their own, one a line", ("cases",))
-        self._head = self._validated(Suite, {key: item for key, item in value.items() if key != "cases"}, ())
+        self._head = self._checked(Suite, {key: item for key, item in value.items() if key != "cases"}, ())
 
     def take_case(self, value: Any) -> None:
         """The next case."""
         place: Place = ("cases", self._count)
         self._count += 1
-        case = self._validated(Case, self._with_our_messages(value, place), place)
+        case = self._checked(Case, self._with_our_messages(value, place), place)
         if case is not None:
             self._written.append(case)
             case = self._extended(case, place)
@@ -192,19 +189,11 @@ class _Reading:
         """Note a problem."""
         self.problems.append(Problem(message, place_text(place), self._lines.line_of(place), str(self._path)))
 
-    def _validated(self, model: type[M], value: Any, place: Place) -> M | None:
-        try:
-            text = json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            self.complain(_HALF, (*place, *_half_character(value)))
-            return None
-        try:
-            # Through JSON, because only there can pydantic be strict and still take lists for tuples.
-            return model.model_validate_json(text, strict=True)
-        except ValidationError as error:
-            for complaint in complaints(error, model):
-                self.complain(complaint.message, (*place, *complaint.place))
-            return None
+    def _checked(self, model: type[M], value: Any, place: Place) -> M | None:
+        found, wrong = checked(model, value)
+        for complaint in wrong:
+            self.complain(complaint.message, (*place, *complaint.place))
+        return found
 
     def _with_our_messages(self, value: Any, place: Place) -> Any:
         """The case with a history that other systems' messages are translated in."""
@@ -264,16 +253,3 @@ def _with_defaults(case: Case, defaults: Defaults) -> Case:
 def _expects(case: Case) -> bool:
     """Whether the case says what is expected, if only that it is nothing."""
     return "expect" in case.model_fields_set or any("expect" in turn.model_fields_set for turn in case.turns)
-
-
-_HALF: Final = "has half of a character that UTF-16 writes in two, such as \\ud83d; write it whole"
-
-
-def _half_character(value: Any) -> Place:
-    """Where a text is that UTF-8 cannot write."""
-    for key, item in [*as_object(value).items(), *enumerate(as_list(value))]:
-        try:
-            json.dumps(item, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            return (key, *_half_character(item))
-    return ()

@@ -102,9 +102,15 @@ class _Reader:
         if kind != "Alias" and event.anchor:
             self._anchors[event.anchor] = value, self._weight - before
         if self._spans is not None:
-            flow = kind in {"Alias", "Scalar"} or bool(event.flow_style)
-            self._spans[place] = Span(entry, event.start_mark.index, end.end_mark.index, flow)
+            self._spans[place] = self._span(event, end, entry)
         return value
+
+    def _span(self, event: Any, end: Any, entry: int) -> Span:
+        start, stop = event.start_mark.index, end.end_mark.index
+        if _kind(event) == "Scalar" and start == stop:
+            # Nothing is written, which ruamel only sees where the next thing begins.
+            start = stop = len(self._text[:start].rstrip())
+        return Span(min(entry, start), start, stop, _kind(event) in {"Alias", "Scalar"} or bool(event.flow_style))
 
     def _list(self, place: Place) -> tuple[list[Any], Any]:
         items: list[Any] = []

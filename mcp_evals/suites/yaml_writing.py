@@ -104,7 +104,7 @@ def _scalar(value: Any, *, in_flow: bool) -> str:
         and value[0] not in _NOT_FIRST
         and not value.startswith("...")
         and not _SEPARATOR.search(value)
-        and not (in_flow and (_NOT_IN_FLOW.search(value) or ":" in value))
+        and not (in_flow and _NOT_IN_FLOW.search(value))
     )
     return value if plain else _quoted(value)
 
