@@ -42,7 +42,7 @@ HOMES = {
 }
 LATE = {
     "numpy", "scipy", "openai", "anthropic", "httpx", "httpx_sse", "jinja2", "typer", "rich", "ruamel", "dateutil",
-    "genai_prices", "jsonschema", "regex", "mcp", "zoneinfo", "mcp_evals",
+    "genai_prices", "jsonschema", "referencing", "regex", "mcp", "zoneinfo", "mcp_evals",
 }  # fmt: skip
 """What may be imported inside a function: what is slow to load, and rooms that stand on it."""
 SOURCES = sorted(ROOT.rglob("*.py"))
