@@ -152,7 +152,8 @@ class _Reading:
         """The next case."""
         place: Place = ("cases", self._count)
         self._count += 1
-        case = self._checked(Case, self._with_our_messages(value, place), place)
+        translated, sources = self._translated(value, place)
+        case = self._checked(Case, translated, place, sources)
         if case is not None:
             self._written.append(case)
             case = self._extended(case, place)
@@ -189,32 +190,41 @@ class _Reading:
         """Note a problem."""
         self.problems.append(Problem(message, place_text(place), self._lines.line_of(place), str(self._path)))
 
-    def _checked(self, model: type[M], value: Any, place: Place) -> M | None:
+    def _checked(self, model: type[M], value: Any, place: Place, history: Sequence[int] = ()) -> M | None:
+        """`value` as a model, or None and complaints; `history` tells which message was translated into which."""
         found, wrong = checked(model, value)
         for complaint in wrong:
-            self.complain(complaint.message, (*place, *complaint.place))
+            inner = complaint.place
+            if history and len(inner) > 1 and inner[0] == "history":
+                inner = ("history", history[int(inner[1])], *inner[2:])
+            self.complain(complaint.message, (*place, *inner))
         return found
 
-    def _with_our_messages(self, value: Any, place: Place) -> Any:
-        """The case with a history that other systems' messages are translated in."""
+    def _translated(self, value: Any, place: Place) -> tuple[Any, list[int]]:
+        """A case with a history in which other systems' messages are ours, and where each message comes from."""
         history = as_list(as_object(value).get("history"))
         if not any(map(is_foreign_message, history)):
-            return value
-        return {**value, "history": list(self._translated(history, (*place, "history")))}
-
-    def _translated(self, history: Sequence[Any], place: Place) -> Iterator[Any]:
+            return value, []
+        messages: list[Any] = []
+        sources: list[int] = []
         for index, message in enumerate(history):
-            if not is_foreign_message(message):
-                yield message
-                continue
-            try:
-                said = read_message(message)
-            except MessageError as error:
-                self.complain(str(error), (*place, index))
-                continue
-            if said.left_out:
-                self.complain(f"there is no place for content of type {', '.join(said.left_out)}", (*place, index))
-            yield from (found.model_dump(mode="json", exclude_unset=True) for found in said.messages)
+            ours = list(self._our_messages(message, (*place, "history", index)))
+            messages += ours
+            sources += [index] * len(ours)
+        return {**value, "history": messages}, sources
+
+    def _our_messages(self, message: Any, place: Place) -> Iterator[Any]:
+        if not is_foreign_message(message):
+            yield message
+            return
+        try:
+            said = read_message(message)
+        except MessageError as error:
+            self.complain(str(error), place)
+            return
+        if said.left_out:
+            self.complain(f"there is no place for content of type {', '.join(said.left_out)}", place)
+        yield from (found.model_dump(mode="json", exclude_unset=True) for found in said.messages)
 
     def _extended(self, case: Case, place: Place) -> Case:
         if case.extends is None:
