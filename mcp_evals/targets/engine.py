@@ -319,11 +319,9 @@ async def _beginning(response: httpx.Response) -> str:
 
 def _retry_after_s(response: httpx.Response) -> float:
     """How long the engine asks to be left alone, in seconds or until a date; 0 where it does not say."""
-    asked = response.headers.get("retry-after", "")
-    try:
-        return max(float(asked), 0.0)
-    except ValueError:
-        pass
+    asked = response.headers.get("retry-after", "").strip()
+    if asked.replace(".", "", 1).isdecimal():
+        return float(asked)
     try:
         until = parsedate_to_datetime(asked)
     except ValueError:

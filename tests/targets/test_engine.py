@@ -317,7 +317,7 @@ def busy(status: int, retry_after: str | None = "0") -> Response:
     return Response("busy", status, headers={} if retry_after is None else {"retry-after": retry_after})
 
 
-@pytest.mark.parametrize("retry_after", ["0", None, "soon", "Wed, 21 Oct 2015 07:28:00 GMT"])
+@pytest.mark.parametrize("retry_after", ["0", None, "soon", "nan", "-1", "Wed, 21 Oct 2015 07:28:00 GMT"])
 async def test_a_busy_engine_is_asked_again(retry_after: str | None) -> None:
     engine = Engine(busy(429, retry_after), busy(503, retry_after), event("text_delta", text="Hello."))
 

@@ -171,6 +171,16 @@ async def test_a_server_that_knows_only_the_other_token_limit_is_sent_it_from_th
     assert [transcript.request and transcript.request["max_completion_tokens"] for transcript in transcripts] == [9, 9]
 
 
+async def test_a_token_limit_that_is_refused_for_its_value_is_not_given_up() -> None:
+    refusal = {"error": {"message": "max_tokens is too large: 9. This model writes at most 5."}}
+    server = Server(httpx2.Response(400, json=refusal))
+
+    with pytest.raises(TargetError, match="max_tokens is too large"):
+        await server.target(RunSettings(max_output_tokens=9)).run(task(), NoToolbox())
+
+    assert len(server.requests) == 1
+
+
 async def test_no_key_of_the_environment_goes_to_a_server_that_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
         monkeypatch.setenv(name, "of-the-environment")
