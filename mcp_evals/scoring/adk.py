@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import reduce
 from operator import add
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import JsonValue
 
 from mcp_evals.errors import UsageError, did_you_mean
-from mcp_evals.scoring.equality import python_stand_in
 from mcp_evals.text import rouge1
 
 AdkStatus = Literal["PASSED", "FAILED", "NOT_EVALUATED", "INFORMATIONAL"]
@@ -190,14 +189,11 @@ def adk_match_type(value: JsonValue) -> MatchType:
     Raises:
         UsageError: ADK knows no such match type.
     """
-    if isinstance(value, str):
-        name = value.strip().upper().replace("-", "_").replace(" ", "_")
-        found = next((known for known in _MATCH_TYPES if known == name), None)
-    else:
-        found = next((known for index, known in enumerate(_MATCH_TYPES) if index == value), None)
-    if found is None:
-        raise UsageError(f"no match type {value!r}{did_you_mean(str(value).upper(), _MATCH_TYPES)}")
-    return found
+    name = value.strip().upper().replace("-", "_").replace(" ", "_") if isinstance(value, str) else value
+    for index, known in enumerate(_MATCH_TYPES):
+        if name in (known, index):
+            return known
+    raise UsageError(f"no match type {value!r}{did_you_mean(str(value).upper(), _MATCH_TYPES)}")
 
 
 def adk_status(score: float | None, threshold: float) -> AdkStatus:
@@ -231,7 +227,16 @@ def plain_sum(numbers: Iterable[float], start: float = 0.0) -> float:
 
 
 def _call_keys(calls: Sequence[AdkCall], ignore_args: bool) -> tuple[Hashable, ...]:
-    return tuple(call.name if ignore_args else (call.name, python_stand_in(call.args)) for call in calls)
+    return tuple(call.name if ignore_args else (call.name, _key(call.args)) for call in calls)
+
+
+def _key(value: Any) -> Hashable:
+    """A key that two values share when Python calls them equal: `1 == 1.0 == True`."""
+    if isinstance(value, list):
+        return ("list", *map(_key, value))  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, dict):
+        return ("object", frozenset((name, _key(item)) for name, item in value.items()))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return value
 
 
 def _average(
@@ -291,9 +296,7 @@ def _duration_details(invocation: AdkInvocation) -> _Details:
     total, model, tool = invocation.duration_s, invocation.model_s, invocation.tool_s
     if total is None:
         model = tool = None
-    framework = (
-        None if total is None or model is None or tool is None else round(max(total - model - tool, 0.0), 3)
-    )
+    framework = None if total is None or model is None or tool is None else round(max(total - model - tool, 0.0), 3)
     return {"total_seconds": total, "model_seconds": model, "tool_seconds": tool, "framework_seconds": framework}
 
 

@@ -5,6 +5,7 @@ Kept for comparison: equal numbers for equal input, whatever one thinks of the r
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final, Literal, NamedTuple
 
 from mcp_evals.scoring.adk import plain_sum
@@ -125,7 +126,8 @@ def response_match(
         similarity = _similarity(said, wanted)
         near = similarity >= threshold
         return Graded(
-            similarity, f"Fuzzy match: {similarity:.2f}" if near else f"Below threshold {threshold:.2f}: {similarity:.2f}"
+            similarity,
+            f"Fuzzy match: {similarity:.2f}" if near else f"Below threshold {threshold:.2f}: {similarity:.2f}",
         )
 
     return _mean("response_match", actual, grade)
@@ -168,7 +170,7 @@ def user_simulator_fidelity(
     return _mean(
         "user_simulator_fidelity",
         actual,
-        lambda *_: _read_answer(_next(waiting), _simulator_grade, "simulator judge"),
+        lambda index, invocation: _read_answer(_next(waiting), _simulator_grade, "simulator judge"),
     )
 
 
@@ -179,7 +181,9 @@ def llm_judge_score(actual: Sequence[GeminiInvocation], answers: Sequence[JudgeA
         GeminiError: the judge failed.
     """
     waiting = iter(answers)
-    return _mean("llm_judge_score", actual, lambda *_: _read_answer(_next(waiting), _plain_grade, "judge"))
+    return _mean(
+        "llm_judge_score", actual, lambda index, invocation: _read_answer(_next(waiting), _plain_grade, "judge")
+    )
 
 
 def rubric_quality(
@@ -192,7 +196,7 @@ def rubric_quality(
     """
     waiting = iter(answers)
     name = "rubric_based_tool_use_quality_v1" if tool_use else "rubric_based_final_response_quality_v1"
-    return _mean(name, actual, lambda *_: _read_answer(_next(waiting), _rubric_grade, "rubric judge"))
+    return _mean(name, actual, lambda index, invocation: _read_answer(_next(waiting), _rubric_grade, "rubric judge"))
 
 
 def groundedness(
@@ -243,9 +247,7 @@ def _mean(
 
 
 def _nothing_expected(made: Sequence[str]) -> Graded:
-    return Graded(
-        1.0, "No expected tools — any trajectory acceptable" if made else "Both empty — trivially matching"
-    )
+    return Graded(1.0, "No expected tools — any trajectory acceptable" if made else "Both empty — trivially matching")
 
 
 def _subsequence(actual: Sequence[str], expected: Sequence[str]) -> tuple[int, int, str]:
@@ -263,7 +265,7 @@ def _similarity(a: str, b: str) -> float:
 
 
 def _clamp(number: float) -> float:
-    return 0.0 if number < 0.0 else 1.0 if number > 1.0 else number
+    return 0.0 if number < 0.0 else min(number, 1.0)
 
 
 # --- safety
@@ -322,8 +324,8 @@ def _heuristic(invocation: GeminiInvocation, stop_signal: str | None) -> Graded:
         return Graded(0.0, "No user turns in conversation")
     roles = [turn.role for turn in invocation.turns]
     blank = sum(not text.strip(_BLANKS) for text in said)
-    repeated = sum(text == before != "" for before, text in zip(said, said[1:], strict=False))
-    doubled = sum(role == before == "user" for before, role in zip(roles, roles[1:], strict=False))
+    repeated = sum(text == before != "" for before, text in pairwise(said))
+    doubled = sum(role == before == "user" for before, role in pairwise(roles))
     early = stop_signal is not None and stop_signal not in said[-1] and any(stop_signal in text for text in said)
     score, issues = 1.0, list[str]()
     for count, cost, issue in (
@@ -379,19 +381,20 @@ def _grounded_grade(answer: dict[str, Any]) -> Graded:
 
 
 def _rubric_grade(answer: dict[str, Any]) -> Graded | None:
-    overall, scores = _number(answer.get("overall_score")), answer.get("scores")
-    if overall is None and not isinstance(scores, list):
-        return None
-    return Graded(_clamp(overall) if overall is not None else _mean_of_numbers(scores or []), _explanation(answer))
+    overall = _number(answer.get("overall_score"))
+    scores: Any = answer.get("scores")
+    if overall is not None:
+        return Graded(_clamp(overall), _explanation(answer))
+    return Graded(_mean_of_numbers(scores), _explanation(answer)) if isinstance(scores, list) else None  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _simulator_grade(answer: dict[str, Any]) -> Graded | None:
     overall = _number(answer.get("overall_score"))
     parts = [_number(answer.get(part)) for part in ("realism", "coherence", "coverage", "progression")]
     known = [_clamp(part) for part in parts if part is not None]
-    if overall is None and not known:
-        return None
-    return Graded(_clamp(overall) if overall is not None else plain_sum(known) / len(known), _explanation(answer))
+    if overall is not None:
+        return Graded(_clamp(overall), _explanation(answer))
+    return Graded(plain_sum(known) / len(known), _explanation(answer)) if known else None
 
 
 def _mean_of_numbers(scores: list[Any]) -> float:

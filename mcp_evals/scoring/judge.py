@@ -118,9 +118,7 @@ def judgement_key(criterion: str, conversation: str, answer: str) -> str:
     return digest({"judge": _PROTOCOL, "criterion": criterion, "conversation": conversation, "answer": answer})
 
 
-def read_verdicts(
-    answers: Sequence[JudgeAnswer], criteria: Sequence[Criterion]
-) -> dict[str, tuple[JudgeVerdict, ...]]:
+def read_verdicts(answers: Sequence[JudgeAnswer], criteria: Sequence[Criterion]) -> dict[str, tuple[JudgeVerdict, ...]]:
     """For each criterion the verdict of each answer, in order; what an answer lacks is a verdict of None that says why.
 
     Reads JSON alone, in a fence or in prose: an object by id, a list of objects with `id`, or one object where there is
@@ -293,22 +291,26 @@ def _named_verdicts(found: Any, criteria: Sequence[Criterion]) -> Iterator[tuple
                 yield item["id"], _verdict(item)
     elif isinstance(found, Mapping):
         if "verdict" in found and not isinstance(found["verdict"], dict):
-            name = found.get("id", criteria[0].id if len(criteria) == 1 else None)
+            name: Any = dict(_pairs(found)).get("id", criteria[0].id if len(criteria) == 1 else None)
             if isinstance(name, str):
                 yield name, _verdict(found)
             return
-        for name, value in found.items():  # pyright: ignore[reportUnknownVariableType]
+        for name, value in _pairs(found):
             if isinstance(value, _Twice):
                 yield from ((name, _verdict(one)) for one in value)
             elif isinstance(value, list):
                 yield from _named_verdicts(value, criteria)
             else:
-                yield name, _verdict(value)  # pyright: ignore[reportUnknownArgumentType]
+                yield name, _verdict(value)
+
+
+def _pairs(found: Any) -> list[tuple[str, Any]]:
+    return list(found.items())
 
 
 def _verdict(value: Any) -> JudgeVerdict:
     """A verdict with its reason, or a bare one."""
-    fields: Any = value if isinstance(value, dict) else {"verdict": value}
+    fields = dict(_pairs(value)) if isinstance(value, dict) else {"verdict": value}
     said, reason = fields.get("verdict"), fields.get("reason")
     holds = said if isinstance(said, bool) else _word(said) if isinstance(said, str) else None
     if holds is None:

@@ -6,7 +6,10 @@ A schema comes from a server that nobody vouches for: it is never fetched from a
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from jsonschema import SchemaError, ValidationError, validators
 from pydantic import JsonValue
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from mcp_evals.conversation import ToolCall, ToolDefinition
 from mcp_evals.scoring.calls import Names
@@ -49,18 +52,14 @@ class _TakesTooLongError(Exception):
 
 
 def _checker(tool: ToolDefinition) -> Callable[[JsonValue], ArgumentsVerdict]:
-    from jsonschema import SchemaError  # slow to load, used by few suites
-    from jsonschema.validators import Draft202012Validator, extend, validator_for
-    from referencing import Registry
-    from referencing.exceptions import Unresolvable
-
     def unusable(reason: str) -> Callable[[JsonValue], ArgumentsVerdict]:
         verdict = ArgumentsVerdict(None, f"the schema of {tool.name} cannot be used: {shorten(reason, 200)}")
         return lambda _: verdict
 
     if _mentions(tool.input_schema, "patternProperties"):
         return unusable("it has patternProperties")
-    base: Any = validator_for(tool.input_schema, default=Draft202012Validator)
+    library: Any = validators
+    base: Any = library.validator_for(tool.input_schema, default=library.Draft202012Validator)
     # A `$schema` further in would bring back the validator's own, unbounded keywords.
     schema = _without_dialects(tool.input_schema)
     try:
@@ -70,12 +69,13 @@ def _checker(tool: ToolDefinition) -> Callable[[JsonValue], ArgumentsVerdict]:
     left = [0]
     bounded = {name: _counted(base.VALIDATORS[name], left) for name in _REFERENCES if name in base.VALIDATORS}
     # An empty registry: a reference to an address is an error, and nothing is fetched.
-    validator: Any = extend(base, {**bounded, "pattern": _bounded_pattern})(schema, registry=Registry())
+    nowhere: Any = Registry
+    validator: Any = library.extend(base, {**bounded, "pattern": _bounded_pattern})(schema, registry=nowhere())
 
     def check(arguments: JsonValue) -> ArgumentsVerdict:
         left[0] = MAX_REFERENCES
         try:
-            error = next(validator.iter_errors(arguments), None)
+            error: Any = next(validator.iter_errors(arguments), None)
         except (Unresolvable, RecursionError, _TakesTooLongError) as given_up:
             return unusable(str(given_up) or type(given_up).__name__)(arguments)
         if error is None:
@@ -101,7 +101,6 @@ def _counted(keyword: _Keyword, left: list[int]) -> _Keyword:
 
 def _bounded_pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[Any]:
     import regex  # slow to load; the standard library's `re` has no time limit
-    from jsonschema import ValidationError
 
     if not isinstance(instance, str):
         return

@@ -4,14 +4,15 @@ A call fits or does not; `calls` gives partial credit for arguments. Knows no te
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import JsonValue
 
 from mcp_evals.conversation import ToolCall, ToolDefinition
-from mcp_evals.json_match import ABSENT, json_equal, wildcard_value
+from mcp_evals.critics import Critic
+from mcp_evals.json_match import ABSENT, Value, has_wildcard, json_equal, may_be_absent, value_key, wildcard_value
 from mcp_evals.scoring.calls import Names, score_arguments
-from mcp_evals.scoring.equality import json_stand_in
 from mcp_evals.suite import ExpectedCall, Order, Rubric
 
 ArgumentMode = Literal["exact", "ignore", "subset", "superset"]
@@ -84,7 +85,7 @@ def fit_trajectory(
     compared by `by_tool`'s mode for their tool, else by `arguments`; critics and wildcards of the expected call hold.
     """
     names = Names(Rubric(tool_names=tool_names), tools)
-    modes = {names.key(tool): mode for tool, mode in (by_tool or {}).items()}
+    modes: dict[str, ArgumentMode] = {names.key(tool): mode for tool, mode in (by_tool or {}).items()}
     fits = _Fits(actual, names)
     masks = [fits.of(call, modes.get(names.key(call.tool), arguments)) for call in expected]
     optional = [call.optional for call in expected]
@@ -136,82 +137,144 @@ def find_loops(calls: Sequence[ToolCall], *, max_period: int = MAX_LOOP_PERIOD) 
 # --- which calls fit
 
 
+class _Wanted(NamedTuple):
+    """What one argument at the top must be."""
+
+    name: str
+    keys: frozenset[Hashable] | None
+    """Keys of the values that fit; None where `fits` has to look."""
+    fits: Callable[[Value], bool]
+    defaults: bool
+    """Whether the schema's default stands for an argument left out."""
+
+
+class _Alike(NamedTuple):
+    """A value of an argument and the calls that have it, as set bits."""
+
+    value: Value
+    calls: int
+
+
+class _CallsOfTool:
+    """The actual calls of one tool by what their arguments are, so that each value is looked at once."""
+
+    def __init__(self, tool: ToolDefinition | None) -> None:
+        self._defaults = _schema_defaults(tool)
+        self._default_keys = {name: value_key(value) for name, value in self._defaults.items()}
+        self._given: dict[int, dict[str, JsonValue]] = {}
+        self._by_value: dict[tuple[str, bool], dict[Hashable, _Alike]] = {}
+        self._by_surplus: dict[frozenset[str], int] = {}
+        self.all = 0
+
+    def add(self, index: int, arguments: dict[str, JsonValue] | str) -> None:
+        self.all |= 1 << index
+        if isinstance(arguments, dict):
+            self._given[index] = arguments
+            said = frozenset(
+                name for name, value in arguments.items() if value_key(value) != self._default_keys.get(name, ABSENT)
+            )
+            self._by_surplus[said] = self._by_surplus.get(said, 0) | 1 << index
+
+    @property
+    def readable(self) -> int:
+        """The calls whose arguments are an object."""
+        return sum(self._by_surplus.values())
+
+    def of(self, wanted: _Wanted) -> int:
+        """The calls whose argument fits."""
+        alike = self._alike(wanted.name, wanted.defaults)
+        if wanted.keys is None:
+            return sum(group.calls for group in alike.values() if wanted.fits(group.value))
+        return sum(alike[key].calls for key in wanted.keys & alike.keys())
+
+    def without(self, name: str) -> int:
+        """The calls that do not give the argument."""
+        found = self._alike(name, False).get(ABSENT)
+        return 0 if found is None else found.calls
+
+    def saying_only(self, known: frozenset[str]) -> int:
+        """The calls that give no other argument, or only its default."""
+        return sum(calls for said, calls in self._by_surplus.items() if said <= known)
+
+    def _alike(self, name: str, defaults: bool) -> dict[Hashable, _Alike]:
+        if (name, defaults) not in self._by_value:
+            found: dict[Hashable, _Alike] = {}
+            left_out: Value = self._defaults.get(name, ABSENT) if defaults else ABSENT
+            for index, arguments in self._given.items():
+                value: Value = arguments.get(name, left_out)
+                key = value_key(value)
+                found[key] = _Alike(value, (found[key].calls if key in found else 0) | 1 << index)
+            self._by_value[name, defaults] = found
+        return self._by_value[name, defaults]
+
+
 class _Fits:
     """For an expected call the actual calls that fit it, as set bits."""
 
     def __init__(self, actual: Sequence[ToolCall], names: Names) -> None:
         self._actual, self._names = actual, names
-        self._defaults = {key: _schema_defaults(names.definition(key)) for key in {names.key(c.name) for c in actual}}
-        self._by_tool: dict[str, list[int]] = {}
-        self._by_arguments: dict[Hashable, int] = {}
-        self._given: dict[int, _Given] = {}
+        self._by_tool: dict[str, _CallsOfTool] = {}
         for index, call in enumerate(actual):
             key = names.key(call.name)
-            self._by_tool.setdefault(key, []).append(index)
-            if isinstance(call.arguments, dict):
-                given = _Given(call.arguments, self._defaults[key])
-                self._given[index] = given
-                place = key, given.filled_key
-                self._by_arguments[place] = self._by_arguments.get(place, 0) | 1 << index
+            if key not in self._by_tool:
+                self._by_tool[key] = _CallsOfTool(names.definition(call.name))
+            self._by_tool[key].add(index, call.arguments)
 
     def of(self, expected: ExpectedCall, mode: ArgumentMode) -> int:
-        key = self._names.key(expected.tool)
-        candidates = self._by_tool.get(key, ())
-        if mode == "ignore":
-            return sum(1 << index for index in candidates)
-        if not candidates:
-            return 0
-        wanted = _Given(expected.args, self._defaults[key])
-        if expected.critics:
-            fits = self._by_critics(expected, mode)
-        elif _open(expected.args):
-            fits = _by_wildcards(wanted, mode)
-        elif mode == "exact":
-            return self._by_arguments.get((key, wanted.filled_key), 0)
-        elif mode == "superset":
-            fits = lambda index, given: wanted.key <= given.filled_key  # noqa: E731  one line each
-        else:
-            fits = lambda index, given: given.key <= wanted.filled_key  # noqa: E731
-        return sum(1 << index for index in candidates if index in self._given and fits(index, self._given[index]))
+        calls = self._by_tool.get(self._names.key(expected.tool))
+        if calls is None or mode == "ignore":
+            return 0 if calls is None else calls.all
+        heads = {critic.field.partition(".")[0] for critic in expected.critics}
+        known = frozenset({*expected.args, *heads})
+        fitting = calls.readable if mode == "superset" else calls.saying_only(known)
+        for wanted in _wanted(expected):
+            fitting &= calls.of(wanted) | (calls.without(wanted.name) if mode == "subset" else 0)
+        if any("." in critic.field for critic in expected.critics):
+            fitting &= sum(
+                1 << j for j in range(len(self._actual)) if fitting >> j & 1 and self._deep(expected, j, mode)
+            )
+        return fitting
 
-    def _by_critics(self, expected: ExpectedCall, mode: ArgumentMode) -> Callable[[int, "_Given"], bool]:
-        rubric = Rubric(extra_arguments="ignore" if mode == "superset" else "penalize")
-        tool = self._names.definition(expected.tool)
-
-        def fits(index: int, given: _Given) -> bool:
-            checks = score_arguments(expected, self._actual[index], rubric, tool)
-            if mode == "subset":
-                checks = tuple(check for check in checks if check.field.partition(".")[0] in given.plain)
-            return all(check.score == 1.0 for check in checks if check.weight > 0)
-
-        return fits
-
-
-class _Given:
-    """Arguments of a call, as they are and with the schema's defaults for those left out."""
-
-    def __init__(self, arguments: dict[str, JsonValue], defaults: Mapping[str, JsonValue]) -> None:
-        self.plain = arguments
-        self.filled = {**defaults, **arguments}
-        self.key = _argument_key(self.plain)
-        self.filled_key = _argument_key(self.filled)
-
-
-def _argument_key(arguments: Mapping[str, JsonValue]) -> frozenset[tuple[str, Hashable]]:
-    return frozenset((name, json_stand_in(value)) for name, value in arguments.items())
-
-
-def _by_wildcards(wanted: _Given, mode: ArgumentMode) -> Callable[[int, _Given], bool]:
-    def fits(index: int, given: _Given) -> bool:
-        expected = wanted.plain if mode == "superset" else wanted.filled
-        compared = expected if mode == "superset" else given.plain if mode == "subset" else {**expected, **given.filled}
+    def _deep(self, expected: ExpectedCall, index: int, mode: ArgumentMode) -> bool:
+        """Whether critics of nested fields agree too."""
+        call, tool = self._actual[index], self._names.definition(expected.tool)
+        checks = score_arguments(expected, call, Rubric(extra_arguments="ignore"), tool)
         return all(
-            json_equal(expected.get(name, ABSENT), given.plain.get(name, ABSENT))
-            or json_equal(expected.get(name, ABSENT), given.filled.get(name, ABSENT))
-            for name in compared
+            check.score == 1.0
+            for check in checks
+            if mode != "subset" or check.field.partition(".")[0] in call.arguments
         )
 
-    return fits
+
+def _wanted(expected: ExpectedCall) -> list[_Wanted]:
+    """The arguments at the top, without those whose inside a critic looks at."""
+    nested = {critic.field.partition(".")[0] for critic in expected.critics if "." in critic.field}
+    criticised = {critic.field for critic in expected.critics}
+    compared = [
+        _Wanted(name, _fitting_keys(value), partial(json_equal, value), not may_be_absent(value))
+        for name, value in expected.args.items()
+        if name not in criticised | nested
+    ]
+    judged = [
+        _Wanted(critic.field, None, partial(_satisfies, critic, expected.args.get(critic.field, ABSENT)), True)
+        for critic in expected.critics
+        if "." not in critic.field
+    ]
+    return [*compared, *judged]
+
+
+def _satisfies(critic: Critic, expected: Value, actual: Value) -> bool:
+    return critic.fit(expected, actual) == 1.0
+
+
+def _fitting_keys(value: JsonValue) -> frozenset[Hashable] | None:
+    """Keys of all values that fit, where these can be listed."""
+    if not has_wildcard(value):
+        return frozenset((value_key(value),))
+    options: Any = value.get("one_of") if wildcard_value(value) and isinstance(value, dict) else None
+    if not isinstance(options, list) or any(map(has_wildcard, options)):  # pyright: ignore[reportUnknownArgumentType]
+        return None
+    return frozenset(map(value_key, options))  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _schema_defaults(tool: ToolDefinition | None) -> dict[str, JsonValue]:
@@ -221,13 +284,6 @@ def _schema_defaults(tool: ToolDefinition | None) -> dict[str, JsonValue]:
         for name, schema in parameters.items()
         if isinstance(schema, dict) and "default" in schema
     }
-
-
-def _open(value: JsonValue) -> bool:
-    """Whether a wildcard stands anywhere in the arguments."""
-    if isinstance(value, dict):
-        return any(wildcard_value(item) or _open(item) for item in value.values())
-    return isinstance(value, list) and any(wildcard_value(item) or _open(item) for item in value)
 
 
 # --- fitting
@@ -302,7 +358,7 @@ _FITTERS: Final[dict[Order, Callable[[Sequence[int], Sequence[bool], int], _Pair
 
 
 def _call_key(call: ToolCall) -> Hashable:
-    return call.name, json_stand_in(call.arguments)
+    return call.name, value_key(call.arguments)
 
 
 def _loops_at(keys: Sequence[int], start: int, max_period: int) -> Iterator[Loop]:

@@ -1,0 +1,161 @@
+"""Named metrics as checks: whether a suite asks for them rightly, and what they say of a transcript.
+
+A misspelt name or option is an error, and a metric that lacks what it needs is not evaluated: neither passes in silence.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import get_args
+
+from pydantic import JsonValue
+
+from mcp_evals.conversation import ToolDefinition, Transcript
+from mcp_evals.errors import UsageError, did_you_mean
+from mcp_evals.results import Check
+from mcp_evals.scoring.adk import adk_match_type
+from mcp_evals.scoring.measures import MEASURES, Asked, Measured
+from mcp_evals.scoring.metric_list import METRICS, MetricInfo, MetricOption
+from mcp_evals.scoring.trajectory import ArgumentMode
+from mcp_evals.suite import Case, MetricSettings
+
+
+def check_metric(name: str, settings: MetricSettings | float) -> MetricInfo:
+    """The metric, where the name and the settings are right.
+
+    Raises:
+        UsageError: there is no such metric or option, or the threshold can never be reached or missed.
+    """
+    info = METRICS.get(name)
+    if info is None:
+        raise UsageError(f'no metric "{name}"{did_you_mean(name, tuple(METRICS))}')
+    for option, value in _options(_settings(settings)).items():
+        if option not in info.options:
+            hint = did_you_mean(option, tuple(info.options)) if info.options else "; it has none"
+            raise UsageError(f'metric {name} has no option "{option}"{hint}')
+        _check_option(name, option, value, info.options[option])
+    _check_threshold(info, _settings(settings).threshold)
+    return info
+
+
+def score_metric(
+    name: str,
+    settings: MetricSettings | float,
+    case: Case,
+    transcript: Transcript,
+    *,
+    tools: Sequence[ToolDefinition] = (),
+    duration_s: float | None = None,
+) -> tuple[Check, ...]:
+    """The check of one metric, and where the case has several turns one for each, which decides nothing.
+
+    With a threshold the check is a gate: 1 from the threshold on, else the metric's value. `actual` is always the value.
+
+    Raises:
+        UsageError: there is no such metric or option, or the threshold makes no sense.
+    """
+    info, settings = check_metric(name, settings), _settings(settings)
+    if "google_cloud" in info.needs:
+        measured = Measured(None, "only Google's evaluation service computes it; write it as `text: [{judged: ...}]`")
+    elif "judge" in info.needs:
+        measured = Measured(None, "it needs a judge that answers in its own form; write it as `text: [{judged: ...}]`")
+    else:
+        asked = Asked(_options(settings), case, transcript, tools, duration_s)
+        measured = MEASURES[name](asked)
+    checks = [_check(info, settings.threshold, measured)]
+    if len(measured.turns) > 1:
+        checks += [
+            Check(
+                name=f"{name}.turn",
+                score=turn.value if _is_fraction(info) else None,
+                actual=turn.value,
+                reason=turn.reason,
+                turn=turn.turn,
+                informational=True,
+            )
+            for turn in measured.turns
+        ]
+    return tuple(checks)
+
+
+def score_metrics(
+    metrics: Mapping[str, MetricSettings | float],
+    case: Case,
+    transcript: Transcript,
+    tools: Sequence[ToolDefinition] = (),
+    duration_s: float | None = None,
+) -> tuple[Check, ...]:
+    """The checks of several metrics, in their order.
+
+    Raises:
+        UsageError: a name, an option or a threshold is wrong; nothing is scored then.
+    """
+    for name, settings in metrics.items():
+        check_metric(name, settings)
+    return tuple(
+        check
+        for name, settings in metrics.items()
+        for check in score_metric(name, settings, case, transcript, tools=tools, duration_s=duration_s)
+    )
+
+
+# --- settings
+
+
+def _settings(settings: MetricSettings | float) -> MetricSettings:
+    return settings if isinstance(settings, MetricSettings) else MetricSettings(threshold=settings)
+
+
+def _options(settings: MetricSettings) -> dict[str, JsonValue]:
+    named: dict[str, JsonValue] = {"match_type": settings.match_type, "ignore_args": settings.ignore_args}
+    return {**settings.options, **{name: value for name, value in named.items() if value is not None}}
+
+
+def _check_option(metric: str, option: str, value: JsonValue, info: MetricOption) -> None:
+    if option == "match_type":
+        adk_match_type(value)
+    elif option == "tools":
+        modes = value.values() if isinstance(value, dict) else [None]
+        for mode in modes:
+            _check_choice(metric, option, mode, get_args(ArgumentMode))
+    elif info.values:
+        _check_choice(metric, option, value, info.values)
+
+
+def _check_choice(metric: str, option: str, value: JsonValue, choices: Sequence[JsonValue]) -> None:
+    # A boolean is not the number that equals it.
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
+        listed = ", ".join(str(choice).lower() for choice in choices)
+        raise UsageError(f"option {option} of {metric} cannot be {value!r}; it is one of {listed}")
+
+
+def _check_threshold(info: MetricInfo, threshold: float | None) -> None:
+    if threshold is None:
+        return
+    if info.informational:
+        raise UsageError(f"{info.name} takes no threshold: it reports a number; bound it by `expect.limits`")
+    high = math.inf if info.high is None else info.high
+    if not (math.isfinite(threshold) and info.low <= threshold <= high):
+        upper = "up" if info.high is None else f"to {info.high:g}"
+        raise UsageError(f"threshold {threshold:g} makes no sense: {info.name} goes from {info.low:g} {upper}")
+
+
+# --- checks
+
+
+def _check(info: MetricInfo, threshold: float | None, measured: Measured) -> Check:
+    value = measured.value
+    blank = Check(name=info.name, score=None, expected=threshold, actual=value, informational=threshold is None)
+    if value is None:
+        return blank.model_copy(update={"reason": f"not evaluated: {measured.reason}"})
+    if threshold is None:
+        return blank.model_copy(update={"score": value if _is_fraction(info) else None, "reason": measured.reason})
+    passed = value >= threshold if info.better == "higher" else value <= threshold
+    if passed:
+        return blank.model_copy(update={"score": 1.0})
+    side = "below" if info.better == "higher" else "above"
+    reason = f"{info.name} {value:.4g} is {side} {threshold:g}" + (f": {measured.reason}" if measured.reason else "")
+    return blank.model_copy(update={"score": value if _is_fraction(info) else 0.0, "reason": reason})
+
+
+def _is_fraction(info: MetricInfo) -> bool:
+    return info.low == 0 and info.high == 1 and info.better == "higher"
