@@ -1,6 +1,8 @@
 """The JSON Schema of suite files, for editors, agents and other programs."""
 
 from collections.abc import Mapping
+from copy import deepcopy
+from functools import cache
 from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema
@@ -16,6 +18,11 @@ def suite_schema() -> dict[str, Any]:
 
     It accepts what `load_suite` accepts, and all that a schema can say of what is refused it refuses too.
     """
+    return deepcopy(_schema())
+
+
+@cache
+def _schema() -> dict[str, Any]:
     schema = Suite.model_json_schema(mode="validation", schema_generator=_Untitled)
     definitions: dict[str, Any] = schema["$defs"]
     _describe({"Suite": schema, **definitions})
@@ -35,8 +42,9 @@ def _describe(schemas: Mapping[str, dict[str, Any]]) -> None:
     for name, schema in schemas.items():
         docs = field_docs(kinds[name]) if name in kinds else {}
         for field, property_schema in schema.get("properties", {}).items():
-            if field in docs:
-                property_schema.setdefault("description", docs[field])
+            said = docs.get("schema_url" if field == "$schema" else field)
+            if said:
+                property_schema.setdefault("description", said)
 
 
 class _Untitled(GenerateJsonSchema):
