@@ -30,7 +30,7 @@ def openai_messages(
 ) -> list[dict[str, Any]]:
     """A conversation for OpenAI's chat completions; `spell` writes the names of tools."""
     wire: list[Wire] = [{"role": "system", "content": system}] if system is not None else []
-    for message in with_call_ids(messages):
+    for message in with_call_ids(messages, _ANY_ID):
         wire += _to_openai(message, spell)
     return wire
 
@@ -41,7 +41,7 @@ def anthropic_messages(
     """System prompt and conversation for Anthropic's messages: roles take turns, system messages join the prompt."""
     prompts = [system] if system is not None else []
     wire: list[Wire] = []
-    for message in with_call_ids(messages):
+    for message in with_call_ids(messages, _PLAIN_ID):
         if message.role == "system":
             prompts.append(message.text)
             continue
@@ -181,8 +181,8 @@ def json_object(value: Any, place: str) -> Wire:
     return cast(Wire, value)
 
 
-def with_call_ids(messages: Iterable[Message]) -> list[Message]:
-    """The conversation with an id for every call, its own in the whole of it, and results that refer to them."""
+def with_call_ids(messages: Iterable[Message], usable: re.Pattern[str]) -> list[Message]:
+    """The conversation with a usable id for every call, its own in the whole of it, and results that refer to them."""
     taken: set[str] = set()
     fresh = (name for name in (f"call_{number}" for number in count(1)) if name not in taken)
     unanswered: list[tuple[str | None, str]] = []
@@ -192,8 +192,8 @@ def with_call_ids(messages: Iterable[Message]) -> list[Message]:
             unanswered = []
         calls: list[ToolCall] = []
         for call in message.calls:
-            usable = call.id is not None and _CALL_ID.fullmatch(call.id) and call.id not in taken
-            name = call.id if usable and call.id else next(fresh)
+            kept = call.id if call.id and usable.fullmatch(call.id) and call.id not in taken else None
+            name = kept or next(fresh)
             taken.add(name)
             unanswered.append((call.id, name))
             calls.append(call.model_copy(update={"id": name}))
@@ -202,7 +202,9 @@ def with_call_ids(messages: Iterable[Message]) -> list[Message]:
     return named
 
 
-_CALL_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_ANY_ID: Final = re.compile(r".+")
+_PLAIN_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+"""All that Anthropic takes."""
 _ESCAPED_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -220,8 +222,21 @@ def _claim(result: ToolResult, unanswered: list[tuple[str | None, str]]) -> str 
 def _renamed(message: Message, calls: tuple[ToolCall, ...], results: tuple[ToolResult, ...]) -> Message:
     if calls == message.calls and results == message.results:
         return message
-    # The provider's own form has the ids that had to go.
-    return Message(role=message.role, text=message.text, images=message.images, calls=calls, results=results)
+    changes: dict[str, Any] = {"calls": calls, "results": results}
+    if isinstance(message, ProviderMessage):
+        changes["wire"] = _with_ids(message.wire, [call.id for call in calls])
+    return message.model_copy(update=changes)
+
+
+def _with_ids(wire: Wire, ids: Sequence[str | None]) -> Wire:
+    """A provider's own message with these ids for its calls."""
+    fresh = iter(ids)
+    if "tool_calls" in wire:
+        return {**wire, "tool_calls": [{**call, "id": next(fresh)} for call in json_list(wire["tool_calls"])]}
+    blocks = [
+        {**block, "id": next(fresh)} if block.get("type") == "tool_use" else block for block in _blocks(wire["content"])
+    ]
+    return {**wire, "content": blocks}
 
 
 # --- to the wire

@@ -1,5 +1,6 @@
 """Messages in the wire forms of OpenAI and Anthropic, both ways."""
 
+import re
 from typing import Any
 
 import pytest
@@ -168,13 +169,22 @@ def test_a_provider_s_own_message_goes_back_unchanged() -> None:
     assert anthropic_messages(None, [said(anthropic)])[1] == [anthropic]
 
 
-def test_a_provider_s_own_message_is_written_anew_where_its_ids_would_be_mistaken() -> None:
-    call = ToolCall(name="add", arguments={})
-    wire: dict[str, Any] = {"role": "assistant", "content": None, "tool_calls": [{"id": ""}]}
+def test_a_provider_s_own_message_gets_new_ids_where_its_own_would_be_mistaken() -> None:
+    calls = (ToolCall(name="a", id="same"), ToolCall(name="b", id="same"))
+    openai: dict[str, Any] = {"role": "assistant", "tool_calls": [{"id": "same", "signature": "s"}, {"id": "same"}]}
+    use: dict[str, Any] = {"type": "tool_use", "id": "same"}
+    thought: dict[str, Any] = {"type": "thinking", "signature": "s"}
+    anthropic: dict[str, Any] = {"role": "assistant", "content": [thought, use, use]}
 
-    (message,) = with_call_ids([ProviderMessage(role="assistant", calls=(call,), wire=wire)])
+    def said(wire: dict[str, Any]) -> Message:
+        return ProviderMessage(role="assistant", calls=calls, wire=wire)
 
-    assert message == Message(role="assistant", calls=(ToolCall(name="add", arguments={}, id="call_1"),))
+    assert openai_messages(None, [said(openai)]) == [
+        {"role": "assistant", "tool_calls": [{"id": "same", "signature": "s"}, {"id": "call_1"}]}
+    ]
+    assert anthropic_messages(None, [said(anthropic)])[1] == [
+        {"role": "assistant", "content": [thought, use, {**use, "id": "call_1"}]}
+    ]
 
 
 # --- ids
@@ -195,7 +205,7 @@ def answering(*ids: str | None) -> Message:
         ([calling(None, None), answering(None, None)], [["call_1", "call_2"], ["call_1", "call_2"]]),
         ([calling("a", "b"), answering("b", "a")], [["a", "b"], ["b", "a"]]),
         ([calling("0"), answering("0"), calling("0"), answering("0")], [["0"], ["0"], ["call_1"], ["call_1"]]),
-        ([calling("no good id"), answering("no good id")], [["call_1"], ["call_1"]]),
+        ([calling("get:0", ""), answering("get:0", "")], [["get:0", "call_1"], ["get:0", "call_1"]]),
         ([calling("call_1", None), answering("call_1", None)], [["call_1", "call_2"], ["call_1", "call_2"]]),
         ([calling("a"), answering("unknown")], [["a"], ["unknown"]]),
     ],
@@ -203,7 +213,7 @@ def answering(*ids: str | None) -> Message:
 def test_every_call_has_an_id_of_its_own_and_results_find_theirs(
     messages: list[Message], expected: list[list[str]]
 ) -> None:
-    named = with_call_ids(messages)
+    named = with_call_ids(messages, re.compile(".+"))
 
     assert expected == [[c.id for c in m.calls] or [r.call_id for r in m.results] for m in named]
 

@@ -222,13 +222,22 @@ async def test_results_go_back_with_what_the_server_hung_on_its_calls() -> None:
 
 
 async def test_a_server_without_call_ids_gets_results_that_fit_its_calls() -> None:
-    server = Server(answer(tool_calls=[call("weather_get", "{}", None)]), answer(content="Sun."))
+    unnamed = call("weather_get", "{}", None, signature="s")
+    server = Server(answer(tool_calls=[unnamed]), answer(content="Sun."))
 
     await server.target().run(task(), Sunny())
 
     assistant, tool = server.bodies[1]["messages"][1:]
-    assert assistant["tool_calls"] == [call("weather_get", "{}", "call_1")]
+    assert assistant["tool_calls"] == [{**unnamed, "id": "call_1"}]
     assert tool == {"role": "tool", "tool_call_id": "call_1", "content": "sun"}
+
+
+async def test_call_ids_of_a_server_s_own_making_are_kept() -> None:
+    server = Server(answer(tool_calls=[call("weather_get", "{}", "functions.weather_get:0")]), answer(content="Sun."))
+
+    await server.target().run(task(), Sunny())
+
+    assert server.bodies[1]["messages"][2]["tool_call_id"] == "functions.weather_get:0"
 
 
 # --- what comes back
