@@ -224,7 +224,7 @@ class _Reading:
             return
         if said.left_out:
             self.complain(f"there is no place for content of type {', '.join(said.left_out)}", place)
-        yield from (found.model_dump(mode="json", exclude_unset=True) for found in said.messages)
+        yield from (found.model_dump(mode="json", exclude_defaults=True) for found in said.messages)
 
     def _extended(self, case: Case, place: Place) -> Case:
         if case.extends is None:
@@ -246,9 +246,11 @@ class _Reading:
 def _continued(base: Case, case: Case) -> Case:
     """`case` after the conversation of `base`, with what it does not give itself."""
     asked = tuple(Message(role="user", text=text) for text in base.user_turns())
-    given = {*case.model_fields_set, *(["expect"] if _expects(case) else [])}
+    own = {name: getattr(case, name) for name in case.model_fields_set if name != "extends"}
+    given = {*own, "expect"} if _expects(case) else {*own}
     taken = {name: getattr(base, name) for name in INHERITED if name in base.model_fields_set and name not in given}
-    return case.model_copy(update={**taken, "history": (*base.history, *asked, *case.history), "extends": None})
+    # Made anew, so that nothing tells the case from one that was written out.
+    return Case.model_validate({**own, **taken, "history": (*base.history, *asked, *case.history)})
 
 
 def _with_defaults(case: Case, defaults: Defaults) -> Case:

@@ -1,6 +1,5 @@
 """Check a suite against the tools that it offers: what its file cannot tell. Reads no file and asks no server."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -287,7 +286,7 @@ class _Schemas:
                     path: Place = tuple(error.absolute_path)
                     if path and not _is_open(error.instance) and not _inside_wildcard(args, path):
                         yield _Finding(path, f"does not fit the tool's schema: {shorten(error.message, 200)}")
-        except (Unresolvable, RecursionError, re.error) as error:
+        except (Unresolvable, RecursionError) as error:
             self.unreadable[tool.name] = f'the input schema of "{tool.name}" cannot be followed: {error}'
 
     def _validator(self, tool: ToolDefinition) -> Any:
