@@ -75,7 +75,7 @@ def read_transcripts(source: Path | str, known: Collection[str] | None = None) -
         with open_file(source) as file:
             yield from _lines(file, str(source), known)
     else:
-        yield from _lines(source.split("\n"), "", known)
+        yield from _lines(source.split("\n"), "transcripts", known)
 
 
 def without_history(transcript: Transcript, history: Sequence[Message]) -> Transcript:
