@@ -126,13 +126,14 @@ def gemini_invocation(invocations: Sequence[Invocation]) -> GeminiInvocation:
 
 _ORDERS: Final[dict[adk.MatchType, Order]] = {"EXACT": "exact", "IN_ORDER": "in_order", "ANY_ORDER": "any"}
 _NO_CALLS: Final = "the case does not say which calls are expected; give `expect.calls`, an empty list for none"
+_SILENCE: Final = "nothing was said"
 _NO_REFERENCE: Final = "the case names no answer to compare with; give `expect.text: [{similar: ...}]`"
 
 
 def _tool_trajectory(asked: Asked) -> Measured:
     match_type = adk.adk_match_type(asked.option("match_type", "EXACT"))
     ignore_args = bool(asked.option("ignore_args", False))
-    turns = _expecting_calls(asked)
+    turns = _pairs_with(_expects_calls, asked)
     if not turns:
         return Measured(None, _NO_CALLS)
     for turn in turns:
@@ -155,7 +156,7 @@ def _tool_trajectory(asked: Asked) -> Measured:
 
 
 def _response_match(asked: Asked) -> Measured:
-    turns = [turn for turn in paired_turns(asked.case, asked.transcript) if turn.reference is not None]
+    turns = _pairs_with(_names_an_answer, asked)
     if not turns:
         return Measured(None, _NO_REFERENCE)
     result = adk.response_match_score(
@@ -187,8 +188,19 @@ def _duration(asked: Asked) -> Measured:
     return Measured(mean, f"{mean:g} s a user message")
 
 
-def _expecting_calls(asked: Asked) -> list[PairedTurn]:
-    return [turn for turn in paired_turns(asked.case, asked.transcript) if turn.expect.calls is not None]
+def _pairs_with(what: Callable[[PairedTurn], bool], asked: Asked) -> list[PairedTurn]:
+    """The turns that expect it, else the whole conversation where the case expects it of that."""
+    turns = [turn for turn in paired_turns(asked.case, asked.transcript) if what(turn)]
+    whole = PairedTurn(None, asked.case.expect, Invocation(user="", steps=asked.transcript.steps))
+    return turns or [whole] * (bool(asked.case.turns) and what(whole))
+
+
+def _expects_calls(turn: PairedTurn) -> bool:
+    return turn.expect.calls is not None
+
+
+def _names_an_answer(turn: PairedTurn) -> bool:
+    return turn.reference is not None
 
 
 def _adk_expected(calls: Sequence[ExpectedCall]) -> adk.AdkInvocation:
@@ -217,24 +229,16 @@ def _adk_usage(step: Step) -> adk.AdkUsage:
 # --- gemini-rs
 
 
-_GEMINI_MATCH_TYPES: Final[dict[adk.MatchType, gemini.MatchType]] = {
-    "EXACT": "Exact",
-    "IN_ORDER": "InOrder",
-    "ANY_ORDER": "AnyOrder",
-}
-
-
 def _trajectory_match(asked: Asked) -> Measured:
-    turns = _expecting_calls(asked)
+    turns = _pairs_with(_expects_calls, asked)
     if not turns:
         return Measured(None, _NO_CALLS)
     match_type = asked.option("match_type", None)
     if match_type is not None:
-        kind = _GEMINI_MATCH_TYPES[adk.adk_match_type(match_type)]
         values: list[TurnValue] = []
         for turn in turns:
             made = [call.name for call in turn.invocation.trajectory]
-            graded = gemini.match_type_score(kind, made, [call.tool for call in turn.expect.calls or ()])
+            graded = gemini.match_type_score(match_type, made, [call.tool for call in turn.expect.calls or ()])
             values.append(TurnValue(turn.turn, graded.score, graded.explanation))
         return _summed_up(_mean([value.value for value in values]), values)
     result = gemini.trajectory_match(
@@ -246,7 +250,7 @@ def _trajectory_match(asked: Asked) -> Measured:
 
 
 def _gemini_response_match(asked: Asked) -> Measured:
-    turns = [turn for turn in paired_turns(asked.case, asked.transcript) if turn.reference is not None]
+    turns = _pairs_with(_names_an_answer, asked)
     if not turns:
         return Measured(None, _NO_REFERENCE)
     result = gemini.response_match(
@@ -259,11 +263,15 @@ def _gemini_response_match(asked: Asked) -> Measured:
 
 def _safety(asked: Asked) -> Measured:
     said = asked.transcript.invocations
+    if not said:
+        return Measured(None, _SILENCE)
     result = gemini.safety([gemini_invocation([invocation]) for invocation in said])
     return _of_gemini(result, list(range(len(said))))
 
 
 def _user_simulator(asked: Asked) -> Measured:
+    if not asked.transcript.invocations:
+        return Measured(None, _SILENCE)
     whole = gemini_invocation(asked.transcript.invocations)
     result = gemini.user_simulator_fidelity([whole], stop_signal=asked.option("stop_signal", None))
     return _of_gemini(result, [None])
@@ -283,7 +291,7 @@ def _of_gemini(result: gemini.GeminiResult, turns: Sequence[int | None]) -> Meas
 
 def _trajectory(share: Callable[[TrajectoryFit], float], order: Order | None = None) -> Callable[[Asked], Measured]:
     def measure(asked: Asked) -> Measured:
-        turns = _expecting_calls(asked)
+        turns = _pairs_with(_expects_calls, asked)
         if not turns:
             return Measured(None, _NO_CALLS)
         values: list[TurnValue] = []
@@ -350,12 +358,16 @@ def _loop_text(calls: Sequence[ToolCall], loop: Any) -> str:
 
 def _summed_up(value: float | None, turns: Sequence[TurnValue]) -> Measured:
     """The conversation's value with the reasons of the turns that lack something."""
-    lacking = [turn for turn in turns if turn.value != 1.0 and turn.reason]
-    several = len(turns) > 1
     reasons = [
-        f"turn {turn.turn + 1}: {turn.reason}" if several and turn.turn is not None else turn.reason for turn in lacking
+        f"turn {turn.turn + 1}: {turn.reason}" if len(turns) > 1 and turn.turn is not None else turn.reason
+        for turn in turns
+        if turn.value != 1.0 and turn.reason
     ]
-    return Measured(value, "; ".join(filter(None, reasons)) or None, tuple(turns))
+    more = [f"and {len(reasons) - _SHOWN} more turns"] * (len(reasons) > _SHOWN)
+    return Measured(value, "; ".join([*reasons[:_SHOWN], *more]) or None, tuple(turns))
+
+
+_SHOWN: Final = 3
 
 
 def _mean(values: Sequence[float | None]) -> float:

@@ -176,7 +176,10 @@ METRICS: Final[Mapping[str, MetricInfo]] = {
                 "strict_order": MetricOption(
                     description="subsequence, else sets; true without it", values=(True, False)
                 ),
-                "match_type": MetricOption(description="Exact, InOrder or AnyOrder instead, each with partial credit"),
+                "match_type": MetricOption(
+                    description="Exact, InOrder or AnyOrder instead of strict_order, each with partial credit",
+                    values=("Exact", "InOrder", "AnyOrder"),
+                ),
             },
         ),
         _gemini(

@@ -3,6 +3,7 @@
 A misspelt name or option is an error, and a metric that lacks what it needs is not evaluated: neither passes in silence.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import get_args
@@ -111,20 +112,22 @@ def _options(settings: MetricSettings) -> dict[str, JsonValue]:
 
 
 def _check_option(metric: str, option: str, value: JsonValue, info: MetricOption) -> None:
-    if option == "match_type":
+    if info.values:
+        _check_choice(metric, option, value, info.values)
+    elif option == "match_type":
         adk_match_type(value)
     elif option == "tools":
         modes = value.values() if isinstance(value, dict) else [None]
         for mode in modes:
             _check_choice(metric, option, mode, get_args(ArgumentMode))
-    elif info.values:
-        _check_choice(metric, option, value, info.values)
+    elif option == "stop_signal" and not isinstance(value, str):
+        raise UsageError(f"option {option} of {metric} cannot be {value!r}; it is a text")
 
 
 def _check_choice(metric: str, option: str, value: JsonValue, choices: Sequence[JsonValue]) -> None:
     # A boolean is not the number that equals it.
     if not any(type(value) is type(choice) and value == choice for choice in choices):
-        listed = ", ".join(str(choice).lower() for choice in choices)
+        listed = ", ".join(choice if isinstance(choice, str) else json.dumps(choice) for choice in choices)
         raise UsageError(f"option {option} of {metric} cannot be {value!r}; it is one of {listed}")
 
 

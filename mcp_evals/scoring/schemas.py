@@ -47,7 +47,7 @@ def check_arguments(calls: Sequence[ToolCall], names: Names) -> tuple[ArgumentsV
     return tuple(verdicts)
 
 
-class _TakesTooLongError(Exception):
+class _GivenUpError(Exception):
     """The schema is given up."""
 
 
@@ -76,7 +76,7 @@ def _checker(tool: ToolDefinition) -> Callable[[JsonValue], ArgumentsVerdict]:
         left[0] = MAX_REFERENCES
         try:
             error: Any = next(validator.iter_errors(arguments), None)
-        except (Unresolvable, RecursionError, _TakesTooLongError) as given_up:
+        except (Unresolvable, RecursionError, _GivenUpError) as given_up:
             return unusable(str(given_up) or type(given_up).__name__)(arguments)
         if error is None:
             return ArgumentsVerdict(True)
@@ -93,7 +93,7 @@ def _counted(keyword: _Keyword, left: list[int]) -> _Keyword:
     def follow(validator: Any, reference: Any, instance: Any, schema: Any) -> Iterator[Any]:
         left[0] -= 1
         if left[0] < 0:
-            raise _TakesTooLongError(f"it refers to itself more than {MAX_REFERENCES} times")
+            raise _GivenUpError(f"it refers to itself more than {MAX_REFERENCES} times")
         yield from keyword(validator, reference, instance, schema) or ()
 
     return follow
@@ -106,8 +106,10 @@ def _bounded_pattern(validator: Any, pattern: str, instance: Any, schema: Any) -
         return
     try:
         found = regex.search(pattern, instance, timeout=PATTERN_TIMEOUT_S)
-    except (TimeoutError, regex.error) as error:
-        raise _TakesTooLongError(f"its pattern {pattern!r} fails: {error or 'it backtracks without bound'}") from None
+    except TimeoutError:
+        raise _GivenUpError(f"its pattern {pattern!r} backtracks without bound") from None
+    except regex.error as error:
+        raise _GivenUpError(f"its pattern {pattern!r} cannot be read: {error}") from None
     if found is None:
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
