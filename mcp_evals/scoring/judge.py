@@ -219,7 +219,7 @@ def flip_rate(samples: Iterable[Sequence[JudgeVerdict]]) -> float | None:
 
 _YES: Final = {"yes", "true", "pass", "passed", "valid", "met"}
 _NO: Final = {"no", "false", "fail", "failed", "invalid", "unmet"}
-_TRIES: Final = 50
+_TRIES: Final = 500
 """How many braces of an answer may turn out to begin no JSON."""
 
 

@@ -124,6 +124,10 @@ def test_of_an_endless_answer_the_end_is_read():
     assert [True] == holds("blah " * 100_000 + said(short=True))
 
 
+def test_brackets_in_the_reasoning_do_not_hide_the_verdict():
+    assert [True] == holds("see [a] and {b} " * 100 + said(short=True))
+
+
 def test_a_failed_judge_is_one_unreadable_sample():
     verdicts = read_verdicts([JudgeFault("rate limit"), said(short=True)], [SHORT])["short"]
 
