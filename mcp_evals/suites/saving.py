@@ -169,6 +169,8 @@ def _replace(path: Path, content: bytes, before: bytes | None) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # where a folder cannot be opened
+        return
     # Without this, the new name may be lost with the power, though the content is safe.
     number = os.open(folder, os.O_RDONLY)
     try:

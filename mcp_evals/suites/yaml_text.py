@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from mcp_evals.errors import InvalidFileError, Problem
-from mcp_evals.model import MAX_JSON_DEPTH
+from mcp_evals.model import MAX_JSON_DEPTH, depth_exceeds
 from mcp_evals.suites.json_text import NotPlainError, bounded_int, finite_float
 from mcp_evals.suites.places import TOO_DEEP, Place, Span, first_problems, place_text
 from mcp_evals.text import shorten
@@ -72,6 +72,8 @@ class _Reader:
             raise InvalidFileError([self._syntax_problem(error)]) from None
         if self._problems:
             raise InvalidFileError(first_problems(self._problems))
+        if self._aliased and depth_exceeds(value, MAX_JSON_DEPTH):
+            raise InvalidFileError([Problem(f"{TOO_DEEP}, with what aliases repeat", file=self._file)])
         return value
 
     def _document(self) -> Any:
@@ -125,7 +127,7 @@ class _Reader:
             key = self._key(event, place)
             inner = (*place, key)
             value = self._node(next(self._events), inner, event.start_mark.index)
-            if key == "<<" and event.value == "<<" and event.style is None:
+            if key == "<<" and _kind(event) == "Scalar" and event.style is None:
                 merged += self._merged(value, inner, event)
             elif key in found:
                 self._complain("this key is there twice; remove one", inner, event)

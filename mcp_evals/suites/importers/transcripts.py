@@ -275,7 +275,7 @@ def _session(value: list[Any]) -> ReadTranscript:
 
 
 def _is_session_entry(entry: dict[str, Any]) -> bool:
-    return entry.get("type") in {"user", "assistant"} and isinstance(entry.get("message"), dict)
+    return _kind(entry) in {"user", "assistant"} and isinstance(entry.get("message"), dict)
 
 
 # --- ADK
@@ -371,12 +371,17 @@ def _is_call(item: dict[str, Any]) -> bool:
     return (
         named
         and not {"role", "content", "parts"} & {*item}
-        and item.get("type") not in {"function_call", "custom_tool_call", "mcp_call"}
+        and _kind(item) not in {"function_call", "custom_tool_call", "mcp_call"}
     )
 
 
 def _is_block(item: dict[str, Any]) -> bool:
-    return item.get("type") in {"text", "thinking", "redacted_thinking", "tool_use"} and "role" not in item
+    return _kind(item) in {"text", "thinking", "redacted_thinking", "tool_use"} and "role" not in item
+
+
+def _kind(item: dict[str, Any]) -> str | None:
+    kind: Any = item.get("type")
+    return kind if isinstance(kind, str) else None
 
 
 _READERS: Final = (
@@ -438,5 +443,5 @@ def _seen(value: Any) -> str:
         keys = ", ".join(shorten(key, 40) for key in [*as_object(value)][:8])
         return f"an object with the keys {keys}" if keys else "an empty object"
     if isinstance(value, list):
-        return f"a list of which the first is {_seen(value[0])}"
+        return f"a list of which the first is {_seen(value[0])}" if value else "an empty list"
     return shorten(json.dumps(value, ensure_ascii=False), 60)

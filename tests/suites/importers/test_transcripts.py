@@ -430,6 +430,7 @@ def test_an_unknown_form_says_what_was_seen_and_what_can_be_read():
         ([[1]], "a list of which the first is a list of which the first is 1"),
         (5, "5"),
         ({}, "an empty object"),
+        ([[]], "a list of which the first is an empty list"),
         (None, "null"),
     ]:
         (problem,) = complaints(value)
@@ -464,6 +465,7 @@ def test_every_example_in_the_message_can_itself_be_read():
 @pytest.mark.parametrize(
     ("value", "problems"),
     [
+        ([{"type": {}, "calls": []}], ["[0]: the role must be one of system, developer, user, assistant, model, tool, function, not null"]),
         ([{"role": "bot", "content": "x"}, {"role": "user", "content": 5}, 7], [
             '[0]: the role must be one of system, developer, user, assistant, model, tool, function, not "bot"',
             "[1]: `content` must be text or a list of blocks, not 5",
