@@ -49,7 +49,7 @@ class Library:
         found = [entry for entry in entries if entry.name == name]
         if not found:
             names = sorted(entry.name for entry in entries)
-            raise NotFoundError(f'no suite "{name}"{did_you_mean(name, names)}. list_suites shows them all')
+            raise NotFoundError(f'no suite "{name}"{did_you_mean(name, names)} (list_suites shows them all)')
         problems = [problem for entry in found for problem in entry.problems]
         if problems:
             raise InvalidFileError(problems)
@@ -121,6 +121,17 @@ class Library:
         sources += [source for case in suite.cases for source in case.tools or ()]
         names = dict.fromkeys(source.server for source in sources if isinstance(source, ServerTools))
         return {name: await self.server_tools(name) for name in names}
+
+
+def on_track(suite: Suite, track: str | None) -> Suite:
+    """The suite as it is on a track.
+
+    Raises:
+        NotFoundError: it has no track of that name.
+    """
+    if track is not None and track not in suite.tracks:
+        raise NotFoundError(f'suite "{suite.name}" has no track "{track}"{did_you_mean(track, list(suite.tracks))}')
+    return suite.on_track(track)
 
 
 def select_cases(suite: Suite, ids: Sequence[str] | None = None, tags: Sequence[str] | None = None) -> tuple[Case, ...]:

@@ -655,7 +655,7 @@ class Workspace:
 
     async def _check_arms(
         self,
-        suite: str,
+        suite: str | Path,
         targets: Sequence[str],
         tracks: Sequence[str | None],
         cases: Sequence[str] | None,

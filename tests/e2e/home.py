@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fakes import called
+
 from mcp_evals.conversation import Transcript
 
 WEATHER = {
@@ -43,7 +44,9 @@ def write_recording(folder: Path, name: str, said: Iterable[tuple[str, int, Tran
     path = folder / "recordings" / f"{name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [
-        json.dumps({"case": case, "trial": trial, "transcript": transcript.model_dump(mode="json", exclude_defaults=True)})
+        json.dumps(
+            {"case": case, "trial": trial, "transcript": transcript.model_dump(mode="json", exclude_defaults=True)}
+        )
         for case, trial, transcript in said
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

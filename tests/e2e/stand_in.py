@@ -27,7 +27,13 @@ def call_reply(name: str, arguments: str, **usage: int) -> Reply:
     """A chat completion with one tool call; `arguments` goes out as it is."""
     call = {"id": "call_1", "type": "function", "function": {"name": name, "arguments": arguments}}
     return choices_reply(
-        [{"index": 0, "message": {"role": "assistant", "content": None, "tool_calls": [call]}, "finish_reason": "stop"}],
+        [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": None, "tool_calls": [call]},
+                "finish_reason": "stop",
+            }
+        ],
         **usage,
     )
 
@@ -35,7 +41,14 @@ def call_reply(name: str, arguments: str, **usage: int) -> Reply:
 def choices_reply(choices: list[Any], **usage: int) -> Reply:
     """A chat completion with these choices."""
     counted = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11, **usage}
-    answer = {"id": "x", "object": "chat.completion", "created": 1, "model": "m-1", "choices": choices, "usage": counted}
+    answer = {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m-1",
+        "choices": choices,
+        "usage": counted,
+    }
     return Reply(json.dumps(answer).encode())
 
 
