@@ -107,7 +107,9 @@ def test_a_long_text_repeated_by_aliases_is_bounded_too():
 def test_aliases_inside_of_aliases_do_not_get_around_the_limit_of_depth():
     levels = [f"l{n}: &l{n} {'[' * 60}*l{n - 1}{']' * 60}" for n in range(1, 50)]
 
-    assert "s.yaml: nested more than 100 levels deep, with what aliases repeat" == complaint("\n".join(["l0: &l0 x", *levels]))
+    assert "s.yaml: nested more than 100 levels deep, with what aliases repeat" == complaint(
+        "\n".join(["l0: &l0 x", *levels])
+    )
 
 
 def test_all_problems_of_a_document_come_at_once_up_to_a_hundred():
