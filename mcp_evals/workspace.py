@@ -603,13 +603,15 @@ class Workspace:
 
     async def _hold(self, job: Job, active: _Active, on_event: Callable[[TrialEvent], None] | None) -> None:
         run_id = job.run.id
-        status, error = "completed", None
+        # What ends in no way below was cut off with the whole workspace.
+        status, error = "interrupted", None
         try:
             with active.scope:
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._beat, run_id)
                     try:
                         await hold_trials(job, self.store, self._slots, lambda event: active.hear(event, on_event))
+                        status = "completed"
                     except LimitError as found:
                         status, error = "cancelled", str(found)
                     except StoreError as found:
@@ -620,8 +622,6 @@ class Workspace:
                     group.cancel_scope.cancel()
             if active.by_user:
                 status = "cancelled"
-            if active.scope.cancelled_caught and not active.by_user:
-                status = "interrupted"
         finally:
             with CancelScope(shield=True):
                 await self._finish(job, active, status, error)
@@ -629,6 +629,9 @@ class Workspace:
     async def _finish(self, job: Job, active: _Active, status: str, error: str | None) -> None:
         try:
             await job.target.aclose()
+        except Exception:
+            logger.exception("the target of run %s could not be closed", job.run.id)
+        try:
             if status != "interrupted":
                 self.store.update_run(job.run.id, status=status, error=error, finished_at=datetime.now(UTC))
             self.store.release(job.run.id)
@@ -641,7 +644,11 @@ class Workspace:
     async def _beat(self, run_id: str) -> None:
         while True:
             await anyio.sleep(HEARTBEAT_S)
-            self.store.heartbeat(run_id)
+            try:
+                self.store.heartbeat(run_id)
+            except StoreError:
+                # The next trial tells whether the store is broken; a missed beat alone stops nothing.
+                logger.exception("run %s could not say that it is alive", run_id)
 
     async def _wait(self, active: _Active, wait_s: float | None, progress: Progress | None) -> None:
         deadline = anyio.current_time() + wait_s if wait_s is not None else float("inf")
@@ -738,6 +745,9 @@ class Workspace:
             what = "errored trial" if rerun_errored else "missing trial"
             raise UsageError(f"run {run.id} has no {what}; get_run shows what it came to")
         opened = await self._open(TargetSpec.parse(run.target), run.settings)
+        if run.id in self._active:  # another call resumed it while the target was opened
+            await opened.target.aclose()
+            raise UsageError(f"run {run.id} is still working; wait for it with get_run")
         run = self.store.update_run(run.id, status="working", error=None, finished_at=None)
         self._launch(run, suite, opened.target, planned, on_event)
 
