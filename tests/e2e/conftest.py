@@ -23,7 +23,7 @@ def model() -> Iterator[StandIn]:
 
 @pytest.fixture
 def folder(tmp_path: Path, model: StandIn) -> Path:
-    """Suites, recordings and a configuration that calls the model `here`; data go to `home` below it."""
+    """Suites, recordings and a configuration that calls the model `here`, two trials at a time; data go to `home` below it."""
     suites = tmp_path / "suites"
     write_suite(suites, weather_suite(*CITIES))
     write_recording(suites, "right", [(city, 0, asked_for(city)) for city in CITIES])
@@ -31,6 +31,7 @@ def folder(tmp_path: Path, model: StandIn) -> Path:
     write_recording(suites, "partial", [("oslo", 0, asked_for("oslo"))])
     (tmp_path / "mcp-evals.toml").write_text(
         f"[providers.here]\nkind = 'openai'\nurl = '{model.url}'\nmax_retries = 0\ntimeout_s = 30\n"
+        "[limits]\nmax_concurrency = 2\n"
     )
     return tmp_path
 

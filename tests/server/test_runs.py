@@ -44,7 +44,7 @@ async def test_a_run_that_takes_longer_than_wait_s_gives_a_handle_and_goes_on(
 
     async with connected(build_server(settings), mode) as host:
         handle = await host.ask("run_suite", suite="weather", target="here:m-1", trials=1, wait_s=0)
-        await held(model, 3)
+        await held(model, 2)
         model.let_go()
         answer = await host.ask("get_run", run_id=handle["run_id"], wait_s=50)
 
@@ -90,7 +90,7 @@ async def test_a_cancelled_request_leaves_its_run_going(settings: Settings, mode
     async with connected(build_server(settings), mode) as host:
         async with anyio.create_task_group() as group:
             group.start_soon(partial(host.call, "run_suite", suite="weather", target="here:m-1", trials=1, wait_s=50))
-            await held(model, 3)
+            await held(model, 2)
             group.cancel_scope.cancel()
         model.let_go()
         run_id = (await host.ask("list_runs"))["runs"][0]["run_id"]
