@@ -146,7 +146,7 @@ async def _work(
             trial = await _hold(job, planned)
             job.meter.spend(trial.cost_usd, len(trial.transcript.steps) if trial.transcript else 1)
             store.add_trial(job.run.id, trial)
-            if trial.transcript is not None:
+            if trial.transcript is not None and trial.error is None:
                 trial = await _score(job, planned.case, trial, store)
                 store.set_score(job.run.id, trial)
         reason = trial.score.reason if trial.score else trial.error.message if trial.error else None
@@ -159,11 +159,11 @@ async def _hold(job: Job, planned: Planned) -> Trial:
     error: TrialError | None = None
     timeout_s = job.run.settings.timeout_s
     try:
-        with anyio.fail_after(timeout_s):
+        with anyio.move_on_after(timeout_s) as limit:
             async with job.toolbox(planned) as toolbox:
                 transcript = await job.target.run(_task(job, planned), toolbox)
-    except TimeoutError:
-        error = TrialError(kind="timeout", message=f"no end after {timeout_s:g} s; raise timeout_s")
+        if limit.cancelled_caught:
+            error = TrialError(kind="timeout", message=f"no end after {timeout_s:g} s; raise timeout_s")
     except TargetError as found:
         error = TrialError(kind=found.kind, message=str(found))
     except Exception as found:
