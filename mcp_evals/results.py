@@ -389,6 +389,8 @@ ComparisonVerdict = Literal[
 ]
 Metric = Literal["passed", "score"]
 """What is compared: the share of trials that pass, or the mean score."""
+Gate = Literal["pass", "fail", "undecided", "errors"]
+"""Answers of the regression gate."""
 Flag = Literal["borderline", "fragile", "negligible", "small_sample", "errors_decide", "many_errors", "stopped_early"]
 
 
@@ -453,8 +455,8 @@ class Comparison(Model):
     """What was left out, and what the answer depends on."""
     next_step: str = ""
     """The cheapest thing that would tell more."""
-    gate: Literal["pass", "fail", "undecided"] = "undecided"
-    """Regression gate at the margin: not worse, worse, cannot tell."""
+    gate: Gate = "undecided"
+    """Regression gate at the margin: not worse, worse, cannot tell; or errors decide, or nothing can be compared."""
     margin: Fraction = 0.05
     """Gaps below this do not matter."""
     p_value: Fraction | None = None
@@ -486,3 +488,5 @@ class ComparisonTable(Model):
     """Trials that were planned."""
     next_step: str = ""
     """What to call or do next."""
+    gate: Gate = "undecided"
+    """The worst gate of the comparisons; the exit code of the command line says it too."""
