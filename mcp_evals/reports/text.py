@@ -41,9 +41,12 @@ def capped(text: str, limit: int = HARD_CAP) -> str:
     """`text`, cut at a line so that the whole stays within `limit`, with a line that says what was left out."""
     if len(text) <= limit:
         return text
-    lines = text[: limit - 120].split("\n")[:-1]
-    left_out = text.count("\n") + 1 - len(lines)
-    return "\n".join([*lines, f"({left_out} more lines: narrow the question, or use export_report for everything)"])
+    begun = text[: limit - 120]
+    # Where a single line is longer than all that is allowed, its beginning is better than nothing.
+    kept = begun.rpartition("\n")[0] or begun
+    left_out = text.count("\n") - kept.count("\n")
+    more = f"{left_out} more lines" if left_out else "the line goes on"
+    return f"{kept}\n({more}: narrow the question, or use export_report for everything)"
 
 
 def suites_text(answer: SuiteList) -> str:
