@@ -21,6 +21,7 @@ from mcp_evals.results import (
     Metric,
     Outcome,
     Run,
+    Verdict,
 )
 from mcp_evals.scoring.trials import result_of_trials
 from mcp_evals.suite import Case, Suite
@@ -77,26 +78,24 @@ def compare_runs(
 
     if len(runs) < 2:
         raise UsageError("a comparison needs two runs or targets")
-    names = _distinct_names(runs)
+    names = distinct_names(runs)
     for place, run in enumerate(runs[1:], 1):
         refusal = _not_comparable(runs[0], run, names[0], names[place])
         if refusal:
             return _refused(runs, run, refusal, metric, margin)
     cases = _common_cases(runs)
     tables = [table_of(run, cases, metric) for run in runs]
-    groups = _groups(cases)
+    groups = groups_of(cases)
     pairs = [(a, b) for a in range(len(runs)) for b in range(a + 1, len(runs))]
     results = compare_several(tables, pairs, binary=metric == "passed", groups=groups, margin=margin, effect=effect)
     left_out = _left_out(runs, cases)
-    by_case = [_by_case(run, cases) for run in runs]
+    by_case = [outcomes_by_case(run, cases) for run in runs]
     comparisons = tuple(
-        _comparison(
-            _Pair(runs[0], runs[b], names[0], names[b], by_case[0], by_case[b]), result, cases, metric, left_out
-        )
+        _comparison(Pair(runs[0], runs[b], names[0], names[b], by_case[0], by_case[b]), result, cases, metric, left_out)
         for (a, b), result in zip(pairs, results, strict=True)
         if not a
     )
-    several = len(comparisons) > 1
+    several = len(runs) > 2
     open_ones = [found for found in comparisons if found.verdict not in {"better", "worse", "equivalent"}]
     return ComparisonTable(
         sentence=_several(comparisons, len(pairs)) if several else comparisons[0].sentence,
@@ -132,7 +131,7 @@ def plan_sentence(
     error = standard_error_before(cases) if noise is None else sqrt((noise.between + noise.within / trials) / cases)
     visible = min(100, max(1, round(detectable(error) * 100)))
     needed = cases_needed(cases, error, effect)
-    size = f"{cases} case{_s(cases)} × {trials} trial{_s(trials)}"
+    size = f"{cases} case{plural(cases)} × {trials} trial{plural(trials)}"
     said = f"With {size} you can see gaps of about {visible} points"
     if needed > cases:
         price = "" if cost_usd is None else f", about ${needed * trials * cost_usd:.2f}"
@@ -151,7 +150,7 @@ def noise_of(baseline: RunData, candidate: RunData, metric: Metric = "passed") -
     if len(cases) < 10:
         return None
     tables = [table_of(run, cases, metric) for run in (baseline, candidate)]
-    found = compare_paired(*tables, binary=metric == "passed", groups=_groups(cases))
+    found = compare_paired(*tables, binary=metric == "passed", groups=groups_of(cases))
     if found.standard_error is None or found.cases < 10:
         return None
     total = found.standard_error**2 * found.cases
@@ -252,17 +251,19 @@ def table_of(run: RunData, cases: Sequence[Case], metric: Metric) -> list[list[f
     rows: dict[str, list[float | None]] = {case.id: [] for case in cases}
     for outcome in run.outcomes:
         if outcome.case_id in rows:
-            rows[outcome.case_id].append(_value(outcome, metric))
+            rows[outcome.case_id].append(value_of(outcome.verdict, outcome.score, metric))
     return [rows[case.id] or [None] for case in cases]
 
 
-def _value(outcome: Outcome, metric: Metric) -> float | None:
-    if outcome.verdict == "errored" or outcome.score is None:
+def value_of(verdict: Verdict, score: float | None, metric: Metric) -> float | None:
+    """What a trial counts on the metric, from 0 to 1; None where it has no score."""
+    if verdict == "errored" or score is None:
         return None
-    return float(outcome.verdict != "failed") if metric == "passed" else min(1.0, max(0.0, outcome.score))
+    return float(verdict != "failed") if metric == "passed" else min(1.0, max(0.0, score))
 
 
-def _groups(cases: Sequence[Case]) -> list[str | None] | None:
+def groups_of(cases: Sequence[Case]) -> list[str | None] | None:
+    """The group of each case; None where there is none at all."""
     return [case.group for case in cases] if any(case.group for case in cases) else None
 
 
@@ -274,7 +275,8 @@ def _tag_rows(cases: Sequence[Case]) -> dict[str, list[int]]:
     return {tag: found for tag, found in rows.items() if LEAST_TAGGED <= len(found) < len(cases)}
 
 
-def _distinct_names(runs: Sequence[RunData]) -> list[str]:
+def distinct_names(runs: Sequence[RunData]) -> list[str]:
+    """What each run is called, so that no two are called alike."""
     names = [run.run.label or run.name for run in runs]
     return [name if names.count(name) == 1 else f"{name} ({run.run.id})" for name, run in zip(names, runs, strict=True)]
 
@@ -282,7 +284,9 @@ def _distinct_names(runs: Sequence[RunData]) -> list[str]:
 # --- in words
 
 
-class _Pair(NamedTuple):
+class Pair(NamedTuple):
+    """Baseline and candidate, each with its trials by case."""
+
     a: RunData
     b: RunData
     name_a: str
@@ -291,7 +295,8 @@ class _Pair(NamedTuple):
     of_b: Mapping[str, Sequence[Outcome]]
 
 
-def _by_case(run: RunData, cases: Sequence[Case]) -> dict[str, list[Outcome]]:
+def outcomes_by_case(run: RunData, cases: Sequence[Case]) -> dict[str, list[Outcome]]:
+    """The trials of each of these cases."""
     found: dict[str, list[Outcome]] = {case.id: [] for case in cases}
     for outcome in run.outcomes:
         if outcome.case_id in found:
@@ -299,12 +304,12 @@ def _by_case(run: RunData, cases: Sequence[Case]) -> dict[str, list[Outcome]]:
     return found
 
 
-def _comparison(pair: _Pair, result: Any, cases: Sequence[Case], metric: Metric, left_out: str | None) -> Comparison:
+def _comparison(pair: Pair, result: Any, cases: Sequence[Case], metric: Metric, left_out: str | None) -> Comparison:
     gone = set(result.excluded.cases)
     kept = [case for place, case in enumerate(cases) if place not in gone]
     arms = (
-        _arm(pair.a, pair.name_a, pair.of_a, kept, result.baseline),
-        _arm(pair.b, pair.name_b, pair.of_b, kept, result.candidate),
+        arm_of(pair.a, pair.name_a, pair.of_a, kept, result.baseline),
+        arm_of(pair.b, pair.name_b, pair.of_b, kept, result.candidate),
     )
     up: Sequence[int] = result.better_cases[:SHOWN]
     down: Sequence[int] = result.worse_cases[:SHOWN]
@@ -318,8 +323,8 @@ def _comparison(pair: _Pair, result: Any, cases: Sequence[Case], metric: Metric,
         difference=result.difference,
         flags=flags,
         counts=_counts(arms, result, metric),
-        better=tuple(_changed(pair, cases[index], metric) for index in up),
-        worse=tuple(_changed(pair, cases[index], metric) for index in down),
+        better=tuple(changed_case(pair, cases[index], metric) for index in up),
+        worse=tuple(changed_case(pair, cases[index], metric) for index in down),
         notes=_notes(pair, result, left_out),
         next_step=_next_step(pair, result),
         gate="errors" if "errors_decide" in flags else result.gate,
@@ -330,9 +335,10 @@ def _comparison(pair: _Pair, result: Any, cases: Sequence[Case], metric: Metric,
     )
 
 
-def _arm(
+def arm_of(
     run: RunData, name: str, by_case: Mapping[str, Sequence[Outcome]], kept: Sequence[Case], estimate: Estimate | None
 ) -> Arm:
+    """One side: the compared cases counted, everything that it held paid for."""
     results = [result_of_trials(by_case[case.id], run.suite.rubric_of(case)) for case in kept]
     costs = [outcome.cost_usd for outcome in run.outcomes]
     waits = [outcome.latency_s for outcome in run.outcomes if outcome.latency_s is not None]
@@ -348,7 +354,7 @@ def _arm(
     )
 
 
-def _sentence(pair: _Pair, result: Any, cases: Sequence[Case], metric: Metric) -> str:
+def _sentence(pair: Pair, result: Any, cases: Sequence[Case], metric: Metric) -> str:
     missing = len(result.excluded.cases)
     if result.verdict == "not_enough_data":
         what = f"Only {result.units} {_units(result)} can be compared" if result.units else "Nothing can be compared"
@@ -358,7 +364,7 @@ def _sentence(pair: _Pair, result: Any, cases: Sequence[Case], metric: Metric) -
     return small + _claim(pair, result, metric) + "".join(_caveats(result, cases))
 
 
-def _claim(pair: _Pair, result: Any, metric: Metric) -> str:
+def _claim(pair: Pair, result: Any, metric: Metric) -> str:
     n, b, a = result.cases, pair.name_b, pair.name_a
     if result.verdict in {"better", "worse"}:
         trifle = (
@@ -402,7 +408,7 @@ def _caveats(result: Any, cases: Sequence[Case]) -> Iterator[str]:
         yield f" This depends on {named}: without {them}, {_VERDICT_WORDS[result.fragility.verdict_without]}."
     if result.sensitivity is not None and result.sensitivity.changes_verdict:
         calls = result.sensitivity.failed_calls
-        yield f" The answer depends on {calls} failed call{_s(calls)}; rerun {'it' if calls == 1 else 'them'}."
+        yield f" The answer depends on {calls} failed call{plural(calls)}; rerun {'it' if calls == 1 else 'them'}."
     if result.excluded.too_many:
         missing = len(result.excluded.cases)
         yield f" {missing} of {len(cases)} cases have no score on both sides and are left out."
@@ -412,7 +418,7 @@ def _counts(arms: tuple[Arm, Arm], result: Any, metric: Metric) -> str:
     plain = metric == "passed" and result.baseline_runs <= 1 and result.candidate_runs <= 1
     sides = ", ".join(_side(arm, metric, plain=plain) for arm in arms)
     return (
-        f"{sides}; {len(result.better_cases)} case{_s(len(result.better_cases))} better, {len(result.worse_cases)} worse, "
+        f"{sides}; {len(result.better_cases)} case{plural(len(result.better_cases))} better, {len(result.worse_cases)} worse, "
         f"{result.unchanged_cases} unchanged"
     )
 
@@ -438,7 +444,7 @@ def _flags(result: Any) -> tuple[Flag, ...]:
     return tuple(flag for flag, there in found.items() if there)
 
 
-def _notes(pair: _Pair, result: Any, left_out: str | None) -> tuple[str, ...]:
+def _notes(pair: Pair, result: Any, left_out: str | None) -> tuple[str, ...]:
     notes = [left_out] if left_out else []
     sides = ((pair.a, pair.name_a), (pair.b, pair.name_b))
     notes += [
@@ -449,7 +455,7 @@ def _notes(pair: _Pair, result: Any, left_out: str | None) -> tuple[str, ...]:
     excluded = result.excluded
     if excluded.cases:
         notes.append(
-            f"left out {len(excluded.cases)} case{_s(len(excluded.cases))} without a score on both sides "
+            f"left out {len(excluded.cases)} case{plural(len(excluded.cases))} without a score on both sides "
             f"({pair.name_a} lacks {excluded.baseline_missing + excluded.both_missing}, "
             f"{pair.name_b} {excluded.candidate_missing + excluded.both_missing})"
         )
@@ -477,7 +483,7 @@ def _loosened_notes(baseline: RunData, candidate: RunData) -> list[str]:
     ]
 
 
-def _next_step(pair: _Pair, result: Any) -> str:
+def _next_step(pair: Pair, result: Any) -> str:
     if result.sensitivity and result.sensitivity.changes_verdict:
         return 'control_run(action="rerun_errored") on both runs, then compare them again'
     if result.verdict == "not_enough_data":
@@ -494,7 +500,7 @@ def _next_step(pair: _Pair, result: Any) -> str:
     return "write more cases"
 
 
-def _more_trials(pair: _Pair, result: Any) -> str:
+def _more_trials(pair: Pair, result: Any) -> str:
     from mcp_evals.stats.repeats import detectable_with_runs  # with the statistics
 
     runs = (result.baseline_runs + result.candidate_runs) / 2
@@ -508,7 +514,7 @@ def _more_trials(pair: _Pair, result: Any) -> str:
     )
 
 
-def _cost_usd(pair: _Pair, shares: int) -> float | None:
+def _cost_usd(pair: Pair, shares: int) -> float | None:
     """What both runs cost, by so many shares; None: unknown, or nothing."""
     costs = [outcome.cost_usd for run in (pair.a, pair.b) for outcome in run.outcomes]
     known = [cost for cost in costs if cost is not None]
@@ -542,7 +548,8 @@ def _details(result: Any) -> dict[str, Any]:
     }
 
 
-def _changed(pair: _Pair, case: Case, metric: Metric) -> ChangedCase:
+def changed_case(pair: Pair, case: Case, metric: Metric) -> ChangedCase:
+    """How the two sides did on one case."""
     sides = [[o for o in of_case[case.id] if o.verdict != "errored"] for of_case in (pair.of_a, pair.of_b)]
     lost = next(
         (outcome.reason for outcome in (*sides[1], *sides[0]) if outcome.verdict == "failed" and outcome.reason), None
@@ -647,7 +654,7 @@ _VERDICT_WORDS: Final[Mapping[ComparisonVerdict, str]] = {
 
 def _units(result: Any) -> str:
     what = "case" if result.units == result.cases else "group"
-    return f"{what}{_s(result.units)}" + (" of cases" if what == "group" else "")
+    return f"{what}{plural(result.units)}" + (" of cases" if what == "group" else "")
 
 
 def _given(share: float) -> str:
@@ -671,5 +678,6 @@ def _span(estimate: Estimate, n: int) -> str:
     return f"between {_signed(estimate.low, n)} and {_signed(estimate.high, n)}"
 
 
-def _s(count: int) -> str:
+def plural(count: int) -> str:
+    """The s of so many."""
     return "" if count == 1 else "s"
