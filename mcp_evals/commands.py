@@ -155,6 +155,10 @@ def compare(
     trials: Annotated[int | None, typer.Option(min=1, help="Trials of each case; default by suite size.")] = None,
     metric: Annotated[Literal["passed", "score"], typer.Option(help="Pass rate or mean score.")] = "passed",
     margin: Annotated[float, typer.Option(help="A gap that does not matter; 0.05 is 5 points.")] = 0.05,
+    adaptive: Annotated[
+        bool, typer.Option("--adaptive", help="Two sides, pair by pair: stop as soon as the answer is clear.")
+    ] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what gap could be seen, and what it takes.")] = False,
     gate: Annotated[bool, typer.Option("--gate", help="Exit 0 not worse, 1 worse, 4 undecided, 3 errors.")] = False,
     form: TextOrJson = "text",
     output: Output = None,
@@ -163,6 +167,11 @@ def compare(
     servers: Servers = None,
 ) -> None:
     """Say whether one target, tool set or past run is really better than another."""
+
+    async def planned(workspace: Workspace) -> str:
+        if not what or not target:
+            raise UsageError("--plan needs a suite and --target")
+        return await workspace.plan_comparison(_named(what[0]), target, trials, tags=tag)
 
     async def go(workspace: Workspace) -> ComparisonTable:
         named = list(what or [])
@@ -178,10 +187,15 @@ def compare(
                 settings={"trials": trials},
                 metric=metric,
                 margin=margin,
+                adaptive=adaptive,
                 wait_s=None,
                 on_event=hear,
             )
 
+    if plan:
+        sentence = _with_workspace(planned, config, suites, servers)
+        _write(json.dumps({"plan": sentence}, ensure_ascii=False) if form == "json" else sentence, output)
+        return
     answer = _with_workspace(go, config, suites, servers)
     _show(answer, form, output)
     if gate:

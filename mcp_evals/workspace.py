@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import anyio
 from anyio import CancelScope, CapacityLimiter, Event, to_thread
@@ -35,7 +35,7 @@ from mcp_evals.answers import (
     ToolsAnswer,
     TrialAnswer,
 )
-from mcp_evals.compare import RunData, compare_runs
+from mcp_evals.compare import RunData, compare_runs, loosened, noise_of, plan_sentence, value_of
 from mcp_evals.conversation import Usage
 from mcp_evals.errors import (
     EvalsError,
@@ -67,8 +67,13 @@ from mcp_evals.text import shorten
 from mcp_evals.tool_lint import lint_tools, token_cost
 from mcp_evals.views import case_line, run_answer, trial_answer
 
+if TYPE_CHECKING:
+    from mcp_evals.adaptive import AdaptiveRecord  # brings numpy
+
 logger = logging.getLogger(__name__)
 
+ADAPTIVE: Final = "adaptive"
+"""Kind of the documents that keep adaptive comparisons; their ids are the two runs, joined."""
 STORE_FILE: Final = "mcp-evals.sqlite"
 MAX_WAIT_S: Final = 50.0
 """A call that waits longer may outlast a client that gives up after 60 s."""
@@ -109,6 +114,80 @@ class _Opened(NamedTuple):
 
     target: Target
     trials: int | None
+
+
+class _Side(NamedTuple):
+    """One of the two runs of an adaptive comparison."""
+
+    job: Job
+    active: _Active
+    on_event: Callable[[TrialEvent], None] | None
+
+    async def hold(self, store: Store, slots: CapacityLimiter, planned: Planned) -> None:
+        job = self.job._replace(planned=[planned])
+        await hold_trials(job, store, slots, lambda event: self.active.hear(event, self.on_event))
+
+
+class _Pairs:
+    """Holds the two sides of a case at once; the first run leads, the second lives as long."""
+
+    def __init__(self, sides: Sequence[_Side], store: Store, slots: CapacityLimiter, record: "AdaptiveRecord") -> None:
+        self._sides, self._store, self._slots, self._record = sides, store, slots, record
+        self._missing = [{(trial.case.id, trial.index): trial for trial in side.job.planned} for side in sides]
+        self._over = Event()
+        self._ended: str | None = "the other side of the comparison was cut off"
+
+    async def lead(self) -> None:
+        """Hold pairs until the comparison wants no more.
+
+        Raises:
+            LimitError: it ended before that.
+        """
+        from mcp_evals.adaptive import hold_pairs  # brings numpy
+
+        window = max(1, min(4, self._sides[0].job.run.settings.max_concurrency // 2))
+        try:
+            self._ended = (await hold_pairs(self._record, self._pair, window=window, save=self._save)).ended
+        finally:
+            self._over.set()
+        await self.follow()
+
+    async def follow(self) -> None:
+        """Wait for the end.
+
+        Raises:
+            LimitError: it came before the answer.
+        """
+        await self._over.wait()
+        if self._ended is not None:
+            raise LimitError(self._ended, kind="budget")
+
+    def _save(self, record: "AdaptiveRecord") -> None:
+        self._store.save_document(ADAPTIVE, record.id, record.model_dump(mode="json"))
+
+    async def _pair(self, case: str, index: int) -> tuple[float | None, float | None]:
+        if any(side.active.by_user for side in self._sides):
+            raise LimitError("the comparison was cancelled", kind="cancelled")
+        refused: list[LimitError] = []
+
+        async def hold(side: _Side, planned: Planned) -> None:
+            try:
+                await side.hold(self._store, self._slots, planned)
+            except LimitError as error:
+                refused.append(error)
+
+        async with anyio.create_task_group() as group:
+            for side, missing in zip(self._sides, self._missing, strict=True):
+                if (case, index) in missing:
+                    group.start_soon(hold, side, missing[case, index])
+        if refused:
+            raise refused[0]
+        baseline, candidate = (self._value(side, case, index) for side in self._sides)
+        return baseline, candidate
+
+    def _value(self, side: _Side, case: str, index: int) -> float | None:
+        trial = self._store.trial(side.job.run.id, case, index)
+        return value_of(trial.verdict, trial.score.score if trial.score else None, self._record.metric)
 
 
 class Workspace:
@@ -424,6 +503,7 @@ class Workspace:
         tags: Sequence[str] | None = None,
         metric: Metric = "passed",
         margin: float = 0.05,
+        adaptive: bool = False,
         wait_s: float | None = 20.0,
         progress: Progress | None = None,
         on_event: Callable[[TrialEvent], None] | None = None,
@@ -431,7 +511,8 @@ class Workspace:
         """Compare targets, tracks or past runs on the same cases; the first is the baseline.
 
         Runs that are there already, finished or at work, are taken as they are; so asking again is free and goes on
-        waiting. New runs go on at the same time, trial by trial, so that the time of day hits all of them.
+        waiting. New runs go on at the same time, trial by trial, so that the time of day hits all of them. With
+        `adaptive` two sides are held pair by pair, until the answer is clear; asking again takes it up where it was.
 
         Raises:
             UsageError: nothing to compare, or a run cannot be started.
@@ -439,10 +520,24 @@ class Workspace:
         if len(targets) * max(1, len(tracks)) + len(runs) < 2:
             raise UsageError(_TOO_FEW)
         ids = [self.store.run(run).id for run in runs]
+        known = self._adaptive_record(ids) if not targets else None
+        if known is not None or (adaptive and not targets):
+            if known is None:
+                raise UsageError("these runs are no adaptive comparison; give the suite and two targets to start one")
+            return await self._adaptive_answer(known, wait_s, progress, on_event, settings or {}, again=adaptive)
         if targets:
             if suite is None:
                 raise UsageError("name the suite on which the targets are to be compared")
             await self._check_arms(suite, targets, tracks, cases, tags)
+            if adaptive:
+                arms = [(target, track) for target in targets for track in tracks or (None,)]
+                if len(arms) != 2 or ids:
+                    raise UsageError(
+                        "an adaptive comparison is of exactly two: two targets, or one target on two tracks"
+                    )
+                given = settings or {}
+                record = await self._start_adaptive(suite, arms, cases, tags, given, metric, margin)
+                return await self._adaptive_answer(record, wait_s, progress, on_event, given, again=True)
             for target in targets:
                 for track in tracks or (None,):
                     given = (suite, target, track, cases, tags, settings or {})
@@ -450,16 +545,40 @@ class Workspace:
         if len(set(ids)) < 2:
             raise UsageError(_TOO_FEW)
         await self._wait_for(ids, wait_s, progress)
-        data = [self.run_data(run_id) for run_id in ids]
+        data = self._run_data(ids)
         working = [found.run.id for found in data if found.run.status == "working"]
         if working:
-            return self._still_working(data, working)
-        return await to_thread.run_sync(partial(compare_runs, data, metric=metric, margin=margin))
+            return await self._still_working(data)
+        table = await to_thread.run_sync(partial(compare_runs, data, metric=metric, margin=margin))
+        return self._with_notes(table, data)
+
+    async def plan_comparison(
+        self,
+        suite: str | Path,
+        targets: Sequence[str],
+        trials: int | None = None,
+        *,
+        tags: Sequence[str] | None = None,
+        effect: float = 0.10,
+    ) -> str:
+        """What gap a comparison of these targets could show, and what more would take; nothing is run.
+
+        From past runs of these targets on the suite as it is today where there are any, else from defaults.
+        """
+        ready = (await self.library.ready(suite)).suite
+        chosen = select_cases(ready, None, tags)
+        return await self._plan(
+            ready.name,
+            ready.digest,
+            [str(TargetSpec.parse(target)) for target in targets],
+            len(chosen),
+            trials or ready.defaults.trials or default_trials(len(chosen)),
+            effect=effect,
+        )
 
     def run_data(self, run_id: str) -> RunData:
         """A run with what it was scored with, for a comparison."""
-        run = self.store.run(run_id)
-        return RunData(run, self.store.suite(run.suite_digest).on_track(run.track), self.store.outcomes(run.id))
+        return self._run_data([run_id])[0]
 
     # --- scoring without a model
 
@@ -579,6 +698,14 @@ class Workspace:
         planned: Sequence[Planned],
         on_event: Callable[[TrialEvent], None] | None,
     ) -> None:
+        job, active = self._claim(run, suite, target, planned)
+
+        async def work() -> None:
+            await hold_trials(job, self.store, self._slots, lambda event: active.hear(event, on_event))
+
+        self._tasks.start_soon(self._hold, job, active, work)
+
+    def _claim(self, run: Run, suite: Suite, target: Target, planned: Sequence[Planned]) -> tuple[Job, _Active]:
         if not self.store.claim(run.id):
             raise UsageError(f"run {run.id} is being held by another process; wait for it, or cancel it there")
         on_track = suite.on_track(run.track)
@@ -595,13 +722,13 @@ class Workspace:
             meter=Meter(run.settings.max_cost_usd, run.settings.max_calls),
             price=partial(price_usd, provider) if self._is_own_endpoint(provider) else _unknown_price,
         )
-        self._tasks.start_soon(self._hold, job, active, on_event)
+        return job, active
 
     def _is_own_endpoint(self, provider: str) -> bool:
         """Whether the provider's own prices hold: another endpoint of its kind asks its own."""
         return provider not in self.settings.providers and not self._environ.get(f"{provider.upper()}_BASE_URL")
 
-    async def _hold(self, job: Job, active: _Active, on_event: Callable[[TrialEvent], None] | None) -> None:
+    async def _hold(self, job: Job, active: _Active, work: Callable[[], Awaitable[None]]) -> None:
         run_id = job.run.id
         # What ends in no way below was cut off with the whole workspace.
         status, error = "interrupted", None
@@ -610,7 +737,7 @@ class Workspace:
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._beat, run_id)
                     try:
-                        await hold_trials(job, self.store, self._slots, lambda event: active.hear(event, on_event))
+                        await work()
                         status = "completed"
                     except LimitError as found:
                         status, error = "cancelled", str(found)
@@ -690,7 +817,10 @@ class Workspace:
         ready = (await self.library.ready(suite)).suite
         wanted = tuple(case.id for case in select_cases(on_track(ready, track), cases, tags))
         asked = {key: value for key, value in settings.items() if value is not None and not key.startswith("max_")}
+        stopped_early = self._in_adaptive()
         for run in self.store.runs(suite=ready.name, target=str(TargetSpec.parse(target)), limit=50):
+            if run.id in stopped_early:
+                continue
             same = (run.suite_digest, run.track, run.case_ids) == (ready.digest, track, wanted)
             alike = all(getattr(run.settings, key) == value for key, value in asked.items())
             if same and alike and (run.status == "completed" or run.id in self._active):
@@ -712,17 +842,201 @@ class Workspace:
             left = None if deadline is None else max(0.0, deadline - anyio.current_time())
             await self._wait(active, left, tell)
 
-    def _still_working(self, data: Sequence[RunData], working: Sequence[str]) -> ComparisonTable:
+    async def _still_working(self, data: Sequence[RunData]) -> ComparisonTable:
         done = sum(len(found.outcomes) for found in data)
-        total = sum(self.summary(found.run.id)[0].trials.planned for found in data)
+        total = sum(_planned(found) for found in data)
+        first = data[0].run
+        targets = [found.run.target for found in data]
+        plan = await self._plan(first.suite, first.suite_digest, targets, len(first.case_ids), first.settings.trials)
         return ComparisonTable(
             status="working",
             sentence=f"Not finished: {done} of {total} trials are done; a verdict before the end would mislead.",
             runs=tuple(found.run.id for found in data),
             done=done,
             total=total,
-            next_step=f"call compare_models again with runs={[found.run.id for found in data]} and wait_s=50",
+            next_step=f"call compare_models again with runs={[found.run.id for found in data]} and wait_s=50. {plan}",
         )
+
+    async def _plan(
+        self, suite: str, digest: str, targets: Sequence[str], cases: int, trials: int, *, effect: float = 0.10
+    ) -> str:
+        costs = [self.store.past_cost(suite, target).mean_cost_usd for target in targets]
+        known = [cost for cost in costs if cost is not None]
+        past = [
+            next((run.id for run in self.store.runs(suite, target) if _is_past(run, digest)), None)
+            for target in targets[:2]
+        ]
+        held = self._run_data([run_id for run_id in past if run_id is not None])
+
+        def said() -> str:
+            return plan_sentence(
+                cases,
+                trials,
+                noise=noise_of(held[0], held[1]) if len(held) == 2 and past[0] != past[1] else None,
+                cost_usd=sum(known) if known and len(known) == len(costs) else None,
+                effect=effect,
+            )
+
+        return await to_thread.run_sync(said)
+
+    def _run_data(self, ids: Sequence[str]) -> list[RunData]:
+        """Runs with their outcomes; a suite that several share is read once."""
+        suites: dict[str, Suite] = {}
+        found: list[RunData] = []
+        for run_id in ids:
+            run = self.store.run(run_id)
+            if run.suite_digest not in suites:
+                suites[run.suite_digest] = self.store.suite(run.suite_digest)
+            found.append(RunData(run, suites[run.suite_digest].on_track(run.track), self.store.outcomes(run.id)))
+        return found
+
+    def _with_notes(self, table: ComparisonTable, data: Sequence[RunData]) -> ComparisonTable:
+        """What a reader has to know beyond the runs: that a baseline asked for more, that a run was stopped early."""
+        stopped_early = self._in_adaptive()
+        notes = [
+            f"run {found.run.id} was stopped when its answer was clear; its numbers are probably overstated"
+            for found in data
+            if found.run.id in stopped_early
+        ]
+        baseline = data[0].run
+        entry = next((entry for entry in self.library.entries() if entry.name == baseline.suite), None)
+        today = entry.loaded.suite if entry and entry.loaded else None
+        # Where the candidate was run on today's suite, the comparison has said it.
+        if today and today.digest not in {found.run.suite_digest for found in data}:
+            lines = loosened(data[0].suite, today.on_track(baseline.track if baseline.track in today.tracks else None))
+            notes += [f"today's suite asks less than the baseline's: {line}" for line in lines]
+        if not notes:
+            return table
+        first, *others = table.comparisons
+        first = first.model_copy(update={"notes": (*first.notes, *notes)})
+        return table.model_copy(update={"comparisons": (first, *others)})
+
+    # --- adaptive
+
+    def _adaptive_record(self, ids: Sequence[str]) -> "AdaptiveRecord | None":
+        from mcp_evals.adaptive import AdaptiveRecord, document_id  # brings numpy
+
+        try:
+            return AdaptiveRecord.model_validate(self.store.document(ADAPTIVE, document_id(ids)))
+        except NotFoundError:
+            return None
+
+    def _in_adaptive(self) -> set[str]:
+        return {run_id for both in self.store.documents(ADAPTIVE) for run_id in both.split("+")}
+
+    async def _start_adaptive(
+        self,
+        suite: str | Path,
+        arms: Sequence[tuple[str, str | None]],
+        cases: Sequence[str] | None,
+        tags: Sequence[str] | None,
+        settings: Mapping[str, Any],
+        metric: Metric,
+        margin: float,
+    ) -> "AdaptiveRecord":
+        """The stored comparison of these targets, else a new one, of which nothing is held yet."""
+        from mcp_evals.adaptive import adaptive_plan, adaptive_record  # brings numpy
+
+        ready = (await self.library.ready(suite)).suite
+        chosen = [select_cases(on_track(ready, track), cases, tags) for _, track in arms]
+        trials = settings.get("trials") or ready.defaults.trials or default_trials(len(chosen[0]))
+        run_settings = self._run_settings({**settings, "trials": trials})
+        plan = await to_thread.run_sync(partial(adaptive_plan, chosen[0], trials, metric=metric, margin=margin))
+        heads = [
+            Run(
+                id=f"{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(4)}",
+                suite=ready.name,
+                suite_digest=ready.digest,
+                track=track,
+                target=str(TargetSpec.parse(target)),
+                settings=run_settings,
+                case_ids=tuple(case.id for case in wanted),
+                created_at=datetime.now(UTC),
+                notes=("held pair by pair, and stopped when the comparison was clear",),
+            )
+            for (target, track), wanted in zip(arms, chosen, strict=True)
+        ]
+        record = adaptive_record((heads[0].id, heads[1].id), chosen[0], plan, metric)
+        for both in self.store.documents(ADAPTIVE):
+            known = self._adaptive_record(both.split("+"))
+            runs = [self.store.run(run_id) for run_id in both.split("+")]
+            alike = all(
+                (run.suite_digest, run.track, run.target, run.case_ids)
+                == (head.suite_digest, head.track, head.target, head.case_ids)
+                and _asked(run.settings) == _asked(head.settings)
+                for run, head in zip(runs, heads, strict=True)
+            )
+            if known is not None and alike and (known.metric, known.state.plan) == (metric, plan):
+                return known
+        for head in heads:
+            self.store.create_run(head, ready)
+        self.store.save_document(ADAPTIVE, record.id, record.model_dump(mode="json"))
+        return record
+
+    async def _adaptive_answer(
+        self,
+        record: "AdaptiveRecord",
+        wait_s: float | None,
+        progress: Progress | None,
+        on_event: Callable[[TrialEvent], None] | None,
+        settings: Mapping[str, Any],
+        *,
+        again: bool,
+    ) -> ComparisonTable:
+        """Where it stands; what was cut off goes on, what a budget ended only where that is asked for."""
+        from mcp_evals.adaptive import adaptive_table, is_over  # brings numpy
+
+        runs = [self.store.run(run_id) for run_id in record.runs]
+        idle = not any(run.status == "working" and run.id in self._active for run in runs)
+        stopped = any(run.status in {"cancelled", "failed"} for run in runs)
+        if idle and not await to_thread.run_sync(is_over, record) and (again or not stopped):
+            await self._go_on(record, runs, on_event, settings)
+        await self._wait_for(record.runs, wait_s, progress)
+        data = self._run_data(record.runs)
+        if any(found.run.status == "working" for found in data):
+            return await self._still_working(data)
+        latest = self._adaptive_record(record.runs) or record
+        return await to_thread.run_sync(adaptive_table, latest, data[0], data[1])
+
+    async def _go_on(
+        self,
+        record: "AdaptiveRecord",
+        runs: Sequence[Run],
+        on_event: Callable[[TrialEvent], None] | None,
+        settings: Mapping[str, Any],
+    ) -> None:
+        """Hold the pairs that are still to be held: two ordinary runs, of which the first leads."""
+        caps = {key: value for key, value in settings.items() if key in {"max_cost_usd", "max_calls"} and value}
+        limits = runs[0].settings.model_copy(update=caps)
+        # One purse for both: the cap is on the comparison.
+        meter = Meter(limits.max_cost_usd, limits.max_calls)
+        sides = [_Side(job._replace(meter=meter), active, on_event) for job, active in await self._claim_both(runs)]
+        pairs = _Pairs(sides, self.store, self._slots, record)
+        for side, work in zip(sides, (pairs.lead, pairs.follow), strict=True):
+            self._tasks.start_soon(self._hold, side.job, side.active, work)
+
+    async def _claim_both(self, runs: Sequence[Run]) -> list[tuple[Job, _Active]]:
+        opened: list[Target] = []
+        claimed: list[tuple[Job, _Active]] = []
+        try:
+            for run in runs:
+                target = (await self._open(TargetSpec.parse(run.target), run.settings)).target
+                opened.append(target)
+                suite = self.store.suite(run.suite_digest)
+                cases = [case for case in suite.on_track(run.track).cases if case.id in set(run.case_ids)]
+                planned = plan_trials(cases, run.settings, self.store.done_keys(run.id, errored=False))
+                claimed.append(self._claim(run, suite, target, planned))
+        except BaseException:
+            for job, active in claimed:
+                self._active.pop(job.run.id, None)
+                self.store.release(job.run.id)
+                active.finished.set()
+            for target in opened:
+                await target.aclose()
+            raise
+        for run in runs:
+            self.store.update_run(run.id, status="working", error=None, finished_at=None)
+        return claimed
 
     async def _cancel(self, run: Run) -> None:
         active = self._active.get(run.id)
@@ -849,6 +1163,20 @@ async def open_workspace(settings: Settings, environ: Mapping[str, str] | None =
 def default_trials(cases: int) -> int:
     """Trials of each case where nobody says: 5 below 50 cases, 3 below 200, else 1 (spec of the statistics, §3.6)."""
     return 5 if cases < 50 else 3 if cases < 200 else 1
+
+
+def _planned(data: RunData) -> int:
+    phrasings = {case.id: case.phrasings for case in data.suite.cases}
+    return sum(data.run.settings.trials * phrasings.get(case_id, 1) for case_id in data.run.case_ids)
+
+
+def _is_past(run: Run, digest: str) -> bool:
+    return run.status == "completed" and run.suite_digest == digest
+
+
+def _asked(settings: RunSettings) -> dict[str, Any]:
+    """What decides a run's answers; not what it may cost or how fast it goes."""
+    return settings.model_dump(exclude={"max_cost_usd", "max_calls", "max_concurrency"})
 
 
 def _unknown_price(_model: str | None, _usage: Usage | None) -> None:

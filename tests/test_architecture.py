@@ -20,7 +20,7 @@ FLOORS = (
     ("answers", "scoring", "stats", "targets"),
     ("store", "limits", "live_tools", "tool_lint", "suites", "stubs", "summary", "views", "judging", "compare"),
     ("reports", "settings"),
-    ("runner", "library"),
+    ("runner", "library", "adaptive"),
     ("workspace",),
     ("server", "doctor", "demo"),
     ("commands",),

@@ -108,6 +108,7 @@ async def compare_models(
     trials: Trials = None,
     margin: Annotated[float, Field(gt=0, lt=1, description="A gap that does not matter; 0.05 is 5 points")] = 0.05,
     metric: Annotated[Literal["passed", "score"], Field(description="Pass rate or mean score")] = "passed",
+    adaptive: Annotated[bool, Field(description="Two sides: stop as soon as the answer is clear")] = False,
     max_cost_usd: Cap = None,
     wait_s: WaitS = 20,
 ) -> ComparisonTable:
@@ -121,6 +122,7 @@ async def compare_models(
         settings={"trials": trials, "max_cost_usd": max_cost_usd},
         metric=metric,
         margin=margin,
+        adaptive=adaptive,
         wait_s=wait_s,
         progress=progress_of(ctx),
     )
