@@ -158,8 +158,16 @@ class _Reading:
         self._lines = list(_lines(path))
 
     def take(self) -> None:
-        if any("function" in as_object(line.value) for line in self._lines):
+        first = as_object(self._lines[0].value) if self._lines else {}
+        if "function" in first:
             self._take_package()
+        elif "question" in first:
+            self._complain(
+                None,
+                "",
+                "is of a category with several turns or with tools in other files; give a file "
+                "whose cases have their tools in `function`",
+            )
         else:
             for line in self._lines:
                 self._add(line, _checked(_Row, line, self._path))
@@ -305,32 +313,42 @@ def _expected_call(call: _Call, tool: ToolDefinition | None) -> ExpectedCall:
     critics: list[Critic] = []
     for field, values in call.arguments.items():
         schema = as_object(schemas.get(field))
-        if "" in values and schemas and field not in schemas:
-            continue  # that the published answer allows it does not help: the tool has no such argument
-        args[field] = _allowed(values, schema.get("type"))
-        critics.append(Exact(field=field, text="bfcl"))
+        kind = schema.get("type")
+        options = _options(values, kind)
+        if "" in values and (not options or (schemas and field not in schemas)):
+            continue  # may be left out and must not be given: surplus, like what the answer does not name
+        args[field] = _allowed(values, options)
+        # A text where the schema asks for something else names a variable, and that has to be written so.
+        variable = isinstance(options[0], str) and kind not in {None, "string"} if options else False
+        critics.append(Exact(field=field, text="exact" if variable else "bfcl"))
         if "default" in schema and "" not in values:
             # Elsewhere a default stands for an argument that is left out; BFCL wants to see it.
             args[field] = {"optional": args[field]}
             critics.append(Present(field=field))
-    unnamed = [field for field in schemas if field not in call.arguments and "default" in as_object(schemas[field])]
-    return ExpectedCall(tool=call.name, args=args | dict.fromkeys(unnamed, _FORBIDDEN), critics=tuple(critics))
+    surplus = [field for field in schemas if field not in args and "default" in as_object(schemas[field])]
+    return ExpectedCall(tool=call.name, args=args | dict.fromkeys(surplus, _FORBIDDEN), critics=tuple(critics))
 
 
-def _allowed(values: Sequence[JsonValue], kind: JsonValue = "string") -> JsonValue:
-    """Any of the values; with an empty text among them also none at all, or the empty value of a text or a list."""
+def _allowed(values: Sequence[JsonValue], options: list[JsonValue]) -> JsonValue:
+    """Any of the options; an empty text among the published values says that there may be none at all."""
+    return {"optional": {"one_of": options}} if "" in values else {"one_of": options}
+
+
+def _options(values: Sequence[JsonValue], kind: JsonValue = "string") -> list[JsonValue]:
+    """What may be given: where it may be left out, also the empty value of a text or a list."""
     options = [_value(value) for value in values if value != ""]
-    if len(options) == len(values):
-        return {"one_of": options}
-    if kind == "string" or any(isinstance(value, str) for value in options):
+    if "" in values and (kind == "string" or any(isinstance(value, str) for value in options)):
         options.append("")
-    if kind == "array":
+    if "" in values and kind == "array":
         options.append([])
-    return {"optional": {"one_of": options}}
+    return options
 
 
 def _value(value: JsonValue) -> JsonValue:
     """Inside an object, every value is again a list of what is allowed."""
     if isinstance(value, dict):
-        return {key: _allowed(inner) if isinstance(inner, list) else _value(inner) for key, inner in value.items()}
+        return {
+            key: _allowed(inner, _options(inner)) if isinstance(inner, list) else _value(inner)
+            for key, inner in value.items()
+        }
     return [_value(inner) for inner in value] if isinstance(value, list) else value
