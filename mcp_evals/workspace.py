@@ -899,8 +899,8 @@ class Workspace:
             if found.run.id in stopped_early
         ]
         baseline = data[0].run
-        entry = next((entry for entry in self.library.entries() if entry.name == baseline.suite), None)
-        today = entry.loaded.suite if entry and entry.loaded else None
+        entries = self.library.entries() if baseline.label is not None else ()
+        today = next((entry.loaded.suite for entry in entries if entry.name == baseline.suite and entry.loaded), None)
         # Where the candidate was run on today's suite, the comparison has said it.
         if today and today.digest not in {found.run.suite_digest for found in data}:
             lines = loosened(data[0].suite, today.on_track(baseline.track if baseline.track in today.tracks else None))
@@ -939,8 +939,15 @@ class Workspace:
 
         ready = (await self.library.ready(suite)).suite
         chosen = [select_cases(on_track(ready, track), cases, tags) for _, track in arms]
-        trials = settings.get("trials") or ready.defaults.trials or default_trials(len(chosen[0]))
-        run_settings = self._run_settings({**settings, "trials": trials})
+        run_settings = self._run_settings(settings)
+        trials = settings.get("trials") or ready.defaults.trials
+        for target, _ in arms:
+            opened = await self._open(TargetSpec.parse(target), run_settings)
+            await opened.target.aclose()
+            if not settings.get("trials") and opened.trials:
+                trials = min(trials or opened.trials, opened.trials)
+        trials = trials or default_trials(len(chosen[0]))
+        run_settings = run_settings.model_copy(update={"trials": trials})
         plan = await to_thread.run_sync(partial(adaptive_plan, chosen[0], trials, metric=metric, margin=margin))
         heads = [
             Run(
@@ -987,7 +994,7 @@ class Workspace:
         from mcp_evals.adaptive import adaptive_table, is_over  # brings numpy
 
         runs = [self.store.run(run_id) for run_id in record.runs]
-        idle = not any(run.status == "working" and run.id in self._active for run in runs)
+        idle = not any(run.status == "working" for run in runs)
         stopped = any(run.status in {"cancelled", "failed"} for run in runs)
         if idle and not await to_thread.run_sync(is_over, record) and (again or not stopped):
             await self._go_on(record, runs, on_event, settings)

@@ -99,6 +99,23 @@ async def test_a_budget_ends_it_without_a_claim_and_a_larger_one_goes_on(tmp_pat
     assert whole.sentence == straight.sentence
 
 
+async def test_cut_off_with_the_workspace_it_goes_on_when_its_runs_are_asked_for(tmp_path: Path) -> None:
+    settings = home(tmp_path, [True, True, False])
+    async with open_workspace(settings, {}) as workspace:
+        begun = await workspace.compare_models("weather", TARGETS, adaptive=True, wait_s=0)
+    async with open_workspace(settings, {}) as workspace:
+        resumed = await workspace.compare_models(runs=begun.runs, wait_s=None)
+    async with open_workspace(home(tmp_path / "other", [True, True, False]), {}) as workspace:
+        straight = await ask(workspace)
+
+    assert "working" == begun.status
+    assert begun.next_step.endswith(
+        "With 100 cases × 1 trial you can see gaps of about 11 points; 10 points need about 130 cases."
+    )
+    assert begun.runs == resumed.runs
+    assert straight.sentence == resumed.sentence
+
+
 async def test_a_run_that_was_stopped_early_is_no_run_for_an_ordinary_comparison(tmp_path: Path) -> None:
     async with open_workspace(home(tmp_path, [True]), {}) as workspace:
         early = await ask(workspace)

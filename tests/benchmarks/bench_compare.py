@@ -25,7 +25,7 @@ CASES, TRIALS, LOOKS = 5_000, 3, 500
 
 def fill(store: Store) -> list[str]:
     """Two runs of one suite."""
-    chance = random.Random(0)  # noqa: S311  no secret
+    chance = random.Random(0)
     expect = Expect.model_validate({"calls": [{"tool": "weather", "args": {"city": "oslo"}}]})
     suite = Suite(
         name="big",
@@ -76,7 +76,7 @@ async def compare(folder: Path) -> None:
 
 def look() -> None:
     """An adaptive comparison that looks after each of 500 pairs."""
-    chance = random.Random(0)  # noqa: S311  no secret
+    chance = random.Random(0)
     start = perf_counter()
     comparison = AdaptiveComparison(AdaptivePlan(cases=LOOKS, binary=True, futility_gap=None))
     for case in range(LOOKS):
