@@ -2,8 +2,9 @@
 
 Two forms: JSON lines with `messages`, `tools` and `expected_calls`, also gzipped; and the files of the package
 `bfcl-eval`, whose answers lie in `possible_answer/` beside the questions. A case passes only if every call is right, by
-the rules of BFCL's own checker, except that values compare as JSON: an integer is right wherever a float is asked for, and
-a required argument may be left out where the published answer says so. Knows no model and no score.
+the rules of BFCL's own checker, with two exceptions. Values compare as JSON, so that an integer is right wherever a float is
+asked for, and Java's and JavaScript's are JSON too, not source text; and a required argument may be left out where the
+published answer says so. Knows no model and no score.
 """
 
 import gzip
@@ -16,13 +17,13 @@ from typing import Any, Final, TypeVar
 
 from pydantic import Field, JsonValue
 
-from mcp_evals.conversation import Invocation, Message, Role, Step, ToolDefinition, Transcript, Usage
+from mcp_evals.conversation import Invocation, Message, Role, Step, ToolDefinition, Transcript
 from mcp_evals.critics import Critic, Exact, Present
 from mcp_evals.errors import InvalidFileError, NotFoundError, Problem, UsageError, did_you_mean
 from mcp_evals.model import Model, NonNegative
 from mcp_evals.suite import Case, Expect, ExpectedCall, Id, Order, Rubric, Suite
 from mcp_evals.suites.documents import JsonLine, json_lines
-from mcp_evals.suites.messages import as_object, read_call
+from mcp_evals.suites.messages import as_object, read_call, read_usage
 from mcp_evals.suites.places import first_problems, place_text
 from mcp_evals.suites.problems import checked
 
@@ -128,9 +129,9 @@ class _Output(Model, extra="ignore"):
     id: str
     calls: tuple[_MadeCall, ...] | None
     text: JsonValue = None
-    input_token_count: int | None = None
-    output_token_count: int | None = None
-    latency: NonNegative | None = None
+    input_token_count: JsonValue = None
+    output_token_count: JsonValue = None
+    latency: NonNegative | JsonValue = Field(default=None, union_mode="left_to_right")
 
     @property
     def transcript(self) -> Transcript:
@@ -138,8 +139,9 @@ class _Output(Model, extra="ignore"):
         step = Step(
             text=said if isinstance(said, str) else json.dumps(said, ensure_ascii=False),
             calls=tuple(read_call(call.model_dump()) for call in self.calls or ()),
-            usage=Usage(input_tokens=self.input_token_count, output_tokens=self.output_token_count),
-            latency_s=self.latency,
+            usage=read_usage({"input_tokens": self.input_token_count, "output_tokens": self.output_token_count}),
+            # Categories of several turns give lists here.
+            latency_s=self.latency if isinstance(self.latency, float) else None,
         )
         # What was asked stands in the case; an output does not repeat it.
         return Transcript(invocations=(Invocation(user="", steps=(step,)),), ended="calls" if step.calls else "answer")
@@ -194,6 +196,9 @@ class _Reading:
             return
         if not any(message.role != "system" for message in row.messages):
             self._complain(line.number, "messages", "nobody asks anything")
+        if not (row.expected_calls or row.expect_no_call or row.expect_any_call):
+            hint = "give at least one call, or `expect_no_call`, or `expect_any_call`"
+            self._complain(line.number, "expected_calls", f"nothing is expected; {hint}")
         if row.id in self.rows:
             self._complain(line.number, "id", f'"{row.id}" is already the id of another case')
         self.rows[row.id] = row
