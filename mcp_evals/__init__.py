@@ -3,7 +3,17 @@
 The server is `python -m mcp_evals`; the command line is `mcp-evals`. As a library: load a suite, score a transcript.
 """
 
-from mcp_evals.conversation import Invocation, Message, Step, Task, ToolCall, ToolDefinition, ToolResult, Transcript, Usage
+from mcp_evals.conversation import (
+    Invocation,
+    Message,
+    Step,
+    Task,
+    ToolCall,
+    ToolDefinition,
+    ToolResult,
+    Transcript,
+    Usage,
+)
 from mcp_evals.errors import EvalsError, InvalidFileError, NotFoundError, StoreError, TargetError, UsageError
 from mcp_evals.results import CaseScore, Check, Estimate, Run, RunSettings, RunSummary, TargetSpec, Trial
 from mcp_evals.suite import Case, Expect, ExpectedCall, Rubric, Suite, Turn

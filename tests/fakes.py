@@ -13,7 +13,9 @@ from mcp_evals.targets.base import Toolbox
 def called(*calls: tuple[str, Any], text: str = "", usage: Usage | None = None) -> Transcript:
     """A conversation of one turn with these calls and this answer."""
     made = tuple(ToolCall(name=name, arguments=arguments) for name, arguments in calls)
-    return Transcript(invocations=(Invocation(user="?", steps=(Step(text=text, calls=made, usage=usage, latency_s=0.5),)),))
+    return Transcript(
+        invocations=(Invocation(user="?", steps=(Step(text=text, calls=made, usage=usage, latency_s=0.5),)),)
+    )
 
 
 def case_of(id: str = "case", user: str | None = "?", **fields: Any) -> Case:  # noqa: A002  the field's name

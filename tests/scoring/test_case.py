@@ -44,7 +44,9 @@ def test_an_extra_call_costs_as_much_as_a_missing_one() -> None:
     score = score_case(case, called(("get_weather", {"city": "Oslo"}), ("set_timer", {"minutes": 5})), RUBRIC)
 
     assert 0.5 == score.score
-    assert ["matched", "extra"] == statuses(case, called(("get_weather", {"city": "Oslo"}), ("set_timer", {"minutes": 5})))
+    assert ["matched", "extra"] == statuses(
+        case, called(("get_weather", {"city": "Oslo"}), ("set_timer", {"minutes": 5}))
+    )
 
 
 def test_another_tool_in_the_place_of_an_expected_one_is_one_mistake_not_two() -> None:
@@ -79,7 +81,10 @@ def test_an_argument_that_nobody_expected_costs_like_a_wrong_one() -> None:
 
 
 def test_an_argument_that_repeats_the_schemas_default_is_as_good_as_left_out() -> None:
-    schema = {"type": "object", "properties": {"city": {"type": "string"}, "units": {"type": "string", "default": "celsius"}}}
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "units": {"type": "string", "default": "celsius"}},
+    }
     tool = ToolDefinition.model_validate({"name": "get_weather", "input_schema": schema})
     case = case_of(expect={"calls": [OSLO]})
 
@@ -144,7 +149,9 @@ def test_an_optional_call_may_be_left_out_and_counts_when_it_comes() -> None:
     case = case_of(expect={"calls": [OSLO, {**TIMER, "optional": True}]})
 
     assert 1.0 == score_case(case, called(("get_weather", {"city": "Oslo"})), RUBRIC).score
-    assert 0.75 == score_case(case, called(("get_weather", {"city": "Oslo"}), ("set_timer", {"minutes": 9})), RUBRIC).score
+    assert (
+        0.75 == score_case(case, called(("get_weather", {"city": "Oslo"}), ("set_timer", {"minutes": 9})), RUBRIC).score
+    )
 
 
 def test_a_gate_fails_the_case_whatever_its_score() -> None:
@@ -176,7 +183,11 @@ def test_a_limit_of_zero_is_a_limit_and_an_unknown_usage_is_not_evaluated() -> N
 
     assert "failed" == score_case(case, called(usage=Usage(output_tokens=1)), RUBRIC).verdict
     unknown = score_case(case, called(), RUBRIC)
-    assert ("errored", None, "not evaluated: output_tokens is not known") == (unknown.verdict, unknown.score, unknown.reason)
+    assert ("errored", None, "not evaluated: output_tokens is not known") == (
+        unknown.verdict,
+        unknown.score,
+        unknown.reason,
+    )
 
 
 def test_text_with_a_weight_counts_into_the_score_and_without_one_is_a_gate() -> None:
@@ -184,7 +195,10 @@ def test_text_with_a_weight_counts_into_the_score_and_without_one_is_a_gate() ->
     gate = case_of(expect={"calls": [OSLO], "text": [{"contains": "rain"}]})
     transcript = called(("get_weather", {"city": "Oslo"}), text="Sunny.")
 
-    assert (0.5, "failed") == (score_case(weighted, transcript, RUBRIC).score, score_case(weighted, transcript, RUBRIC).verdict)
+    assert (0.5, "failed") == (
+        score_case(weighted, transcript, RUBRIC).score,
+        score_case(weighted, transcript, RUBRIC).verdict,
+    )
     assert ("failed", 1.0) == (score_case(gate, transcript, RUBRIC).verdict, score_case(gate, transcript, RUBRIC).score)
 
 
@@ -200,12 +214,17 @@ def test_a_judgement_scores_the_criterion_and_its_status_stands_beside_it() -> N
     case = case_of(expect={"text": [{"judged": "Is polite."}]})
     transcript = called(text="Please wait.")
     ((key, criterion, asked, answer),) = judged_questions(case, transcript)
-    judgement = Judgement(key=key, score=1.0, reason="It says please.", judge="openai:x", samples=3, readable=2, agreement=1.0)
+    judgement = Judgement(
+        key=key, score=1.0, reason="It says please.", judge="openai:x", samples=3, readable=2, agreement=1.0
+    )
 
     score = score_case(case, transcript, RUBRIC, judgements={key: judgement})
 
     assert ("Is polite.", "?", "Please wait.") == (criterion.judged, asked, answer)
-    assert ("passed", "openai:x, 2 of 3 samples readable, agreement 100%, not calibrated") == (score.verdict, score.checks[0].judge)
+    assert ("passed", "openai:x, 2 of 3 samples readable, agreement 100%, not calibrated") == (
+        score.verdict,
+        score.checks[0].judge,
+    )
 
 
 def test_a_case_that_expects_nothing_is_not_evaluated() -> None:
@@ -240,7 +259,9 @@ def test_loose_names_ignore_case_and_separators_and_exact_names_do_not() -> None
 
 def test_critics_on_dotted_paths_leave_the_rest_to_equality() -> None:
     critics = [{"field": "where.city", "kind": "pattern", "pattern": "^Os"}]
-    case = case_of(expect={"calls": [{"tool": "go", "args": {"where": {"city": "Oslo", "zip": 1}}, "critics": critics}]})
+    case = case_of(
+        expect={"calls": [{"tool": "go", "args": {"where": {"city": "Oslo", "zip": 1}}, "critics": critics}]}
+    )
 
     assert 1.0 == score_case(case, called(("go", {"where": {"city": "Osaka", "zip": 1}})), RUBRIC).score
     assert 0.75 == score_case(case, called(("go", {"where": {"city": "Osaka", "zip": 2}})), RUBRIC).score
@@ -254,7 +275,9 @@ def test_wildcards_say_whatever_one_of_and_optional() -> None:
     assert 1.0 == score_case(case, called(("t", {"id": None, "unit": "C", "lang": "en"})), RUBRIC).score
     lost = score_case(case, called(("t", {"unit": "K", "lang": "no"})), RUBRIC)
     assert 0.5 == lost.score
-    assert ["not given", "is none of the accepted values", '"no" is not "en"'] == [row.reason for row in lost.calls[0][0].arguments]
+    assert ["not given", "is none of the accepted values", '"no" is not "en"'] == [
+        row.reason for row in lost.calls[0][0].arguments
+    ]
 
 
 def test_turns_are_scored_one_by_one_and_a_conversation_that_broke_off_loses_the_rest() -> None:
