@@ -36,7 +36,7 @@ HOMES = {
     "sqlite3": {"store.py"},
     "scipy": {"scoring/calls.py", "stats"},
     "ruamel": {"suites"},
-    "typer": {"commands.py"},
+    "typer": {"commands"},
     "jinja2": {"reports"},
     "genai_prices": {"limits.py"},
 }

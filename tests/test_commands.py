@@ -11,7 +11,8 @@ from e2e.home import asked_for, weather_suite, write_recording, write_suite
 from typer.testing import CliRunner
 
 from mcp_evals.answers import RunAnswer
-from mcp_evals.commands import app, exit_code
+from mcp_evals.commands import app
+from mcp_evals.commands.running import exit_code
 from mcp_evals.results import RunStatus, Tally
 
 CITIES = ("oslo", "rome")

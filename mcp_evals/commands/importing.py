@@ -1,0 +1,49 @@
+"""Commands that turn the cases of other tools into a suite file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mcp_evals.commands.door import app, told
+from mcp_evals.errors import UsageError
+from mcp_evals.suites.importers.bfcl import read_bfcl, read_bfcl_outputs
+from mcp_evals.suites.importers.engine import read_engine_cases
+from mcp_evals.suites.saving import write_suite
+from mcp_evals.targets.recorded import RecordedTrial, write_recording
+
+importing = typer.Typer(no_args_is_help=True, help="Turn cases of other tools into a suite file.")
+app.add_typer(importing, name="import")
+
+
+@importing.command("bfcl")
+@told
+def import_bfcl(
+    file: Annotated[Path, typer.Argument(help="Cases: JSON lines, also gzipped, or a file of the package bfcl-eval.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The suite file to write.")],
+    category: Annotated[str | None, typer.Option(help="Only cases of this category.")] = None,
+    outputs: Annotated[Path | None, typer.Option(help="Recorded outputs of a model on these cases.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Write the outputs here, as a recording.")] = None,
+) -> None:
+    """Cases of the Berkeley Function-Calling Leaderboard, and recorded outputs of models on them."""
+    suite = read_bfcl(file, category)
+    write_suite(suite, output)
+    print(f"{output}: {len(suite.cases)} cases")
+    if outputs and record:
+        known = {case.id for case in suite.cases}
+        rows = (RecordedTrial(case=case, transcript=said) for case, said in read_bfcl_outputs(outputs) if case in known)
+        print(f"{record}: {write_recording(record, {'outputs': outputs.name, 'suite': suite.name}, rows)} trials")
+    elif outputs or record:
+        raise UsageError("--outputs and --record go together")
+
+
+@importing.command("engine")
+@told
+def import_engine(
+    file: Annotated[Path, typer.Argument(help="Cases as JSON, JSON lines or YAML.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The suite file to write.")],
+) -> None:
+    """Cases of the agent engine harness: id, category, input, expected."""
+    suite = read_engine_cases(file)
+    write_suite(suite, output)
+    print(f"{output}: {len(suite.cases)} cases")
