@@ -6,7 +6,7 @@ A critic that cannot read a value scores 0 and says why; it never raises on what
 import json
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, cast
 
 from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
 
@@ -14,6 +14,9 @@ from mcp_evals.json_match import ABSENT, Difference, Value, json_difference, jso
 from mcp_evals.model import Finite, Fraction, Model, NonNegative, parse_json
 from mcp_evals.plugins import load_plugin
 from mcp_evals.text import rouge1, tfidf_cosine
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError  # slow to load
 
 WeightName = Literal["minimal", "very_low", "low", "medium", "high", "very_high", "critical"]
 Weight = WeightName | NonNegative
@@ -416,14 +419,20 @@ class JsonSchema(_TextExpectation):
         return self
 
     def score(self, answer: str) -> Match:
-        from jsonschema.exceptions import best_match  # slow to load, used by few suites
+        from jsonschema.exceptions import best_match  # pyright: ignore[reportUnknownVariableType]  slow to load, used by few suites
         from jsonschema.validators import validator_for
+        from referencing.exceptions import Unresolvable
+        from referencing.jsonschema import EMPTY_REGISTRY
 
         try:
             value = parse_json(answer)
         except ValueError as error:
             return Match(0.0, f"not JSON: {error}")
-        found = best_match(validator_for(self.json_schema)(self.json_schema).iter_errors(value))
+        validator = validator_for(self.json_schema)(self.json_schema, registry=EMPTY_REGISTRY)
+        try:
+            found = cast("ValidationError | None", best_match(validator.iter_errors(value)))
+        except Unresolvable as error:
+            return Match(0.0, f"the schema refers to {error.ref}, which is not in it; nothing is fetched")
         return PERFECT if found is None else Match(0.0, f"{found.json_path}: {found.message}")
 
 
@@ -443,7 +452,7 @@ _TEXT_KEYS: Final = ("equals", "contains", "not_contains", "pattern", "similar",
 
 
 def _text_kind(value: Any) -> str | None:
-    keys: Sequence[str] = list(value) if isinstance(value, dict) else list(type(value).model_fields)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    keys: Sequence[str] = list(value if isinstance(value, dict) else getattr(type(value), "model_fields", ()))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     return next((key for key in _TEXT_KEYS if key in keys), None)
 
 

@@ -189,7 +189,7 @@ class Outcome(NamedTuple):
 
     case_id: str
     """The case."""
-    index: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride]  nobody looks for a value in it
     """Number of the trial of its case."""
     verdict: Verdict
     """Outcome; `errored` also while there is no score yet."""

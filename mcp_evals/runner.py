@@ -40,7 +40,7 @@ class Planned(NamedTuple):
     """A trial to be held."""
 
     case: Case
-    index: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride]  nobody looks for a value in it
     phrasing: int
     seed: int | None
 
@@ -50,7 +50,7 @@ class TrialEvent(NamedTuple):
 
     run_id: str
     case_id: str
-    index: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride]  nobody looks for a value in it
     verdict: Verdict
     reason: str | None
     cost_usd: float | None

@@ -72,7 +72,9 @@ def _measured(outcome: Outcome, metric: str) -> float | None:
 
 def _by_tag(results: Sequence[CaseResult], cases: Mapping[str, Case]) -> dict[str, Tally]:
     tags = sorted({tag for result in results for tag in cases[result.case_id].tags})
-    of_tag = {tag: [result.verdict for result in results if tag in cases[result.case_id].tags] for tag in tags}
+    of_tag: dict[str, list[Verdict]] = {
+        tag: [result.verdict for result in results if tag in cases[result.case_id].tags] for tag in tags
+    }
     return {tag: tally(verdicts, len(verdicts)) for tag, verdicts in of_tag.items()}
 
 

@@ -10,7 +10,8 @@ from mcp_evals.adaptive import AdaptiveRecord, adaptive_plan, adaptive_record, h
 from mcp_evals.errors import LimitError, UsageError
 from mcp_evals.results import ComparisonTable
 from mcp_evals.settings import Settings
-from mcp_evals.workspace import ADAPTIVE, Workspace, open_workspace
+from mcp_evals.workspace import Workspace, open_workspace
+from mcp_evals.workspace.pairs import ADAPTIVE
 from tests.e2e.home import asked_for, weather_suite, write_recording, write_suite
 from tests.fakes import case_of
 

@@ -11,13 +11,13 @@ import pytest
 from e2e.home import asked_for, weather_suite, write_recording, write_suite
 from fakes import ScriptedTarget
 
-from mcp_evals import workspace as workspace_module
 from mcp_evals.conversation import Task, Transcript
 from mcp_evals.errors import NotFoundError, NotPermittedError, OverBudgetError, UsageError
 from mcp_evals.results import ComparisonTable
 from mcp_evals.settings import Limits, Settings
 from mcp_evals.targets.base import ProviderSettings
 from mcp_evals.workspace import Workspace, default_trials, open_workspace
+from mcp_evals.workspace import targets as workspace_module
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,7 @@ Knows no text, no limit and no verdict.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from pydantic import JsonValue
 
@@ -207,12 +207,12 @@ def _assign_block(pairs: _Pairs, rows: Sequence[int], columns: Sequence[int]) ->
         return {}
     if len(rows) == len(columns) == 1:
         return {rows[0]: columns[0]}
-    from scipy.optimize import linear_sum_assignment  # slow to load; one call a tool needs none of it
+    from scipy.optimize import linear_sum_assignment  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]  slow to load; one call a tool needs none of it
 
     # A required call outweighs an optional one: leaving it out costs a whole call, leaving out the other nothing.
     worth = [[pairs.row(i)[j] + (not pairs.expected[i].optional) for j in columns] for i in rows]
-    chosen: Any = linear_sum_assignment(worth, maximize=True)
-    return {rows[i]: columns[j] for i, j in zip(chosen[0].tolist(), chosen[1].tolist(), strict=True)}
+    chosen = cast("tuple[Sequence[int], Sequence[int]]", linear_sum_assignment(worth, maximize=True))
+    return {rows[int(i)]: columns[int(j)] for i, j in zip(*chosen, strict=True)}
 
 
 def _align_in_order(pairs: _Pairs) -> dict[int, int]:
@@ -361,10 +361,12 @@ def _open_at(value: JsonValue, paths: Sequence[Sequence[str]]) -> JsonValue:
         return _WHATEVER
     if isinstance(value, dict):
         heads = {path[0] for path in paths}
-        return {
+        opened: dict[str, JsonValue] = {
             key: _open_at(item, [path[1:] for path in paths if path[0] == key]) if key in heads else item
             for key, item in value.items()
-        } | {head: {"optional": _WHATEVER} for head in heads if head not in value}
+        }
+        opened.update({head: {"optional": _WHATEVER} for head in heads if head not in value})
+        return opened
     if isinstance(value, list):
         return [_open_at(item, [path[1:] for path in paths if path[0] == str(i)]) for i, item in enumerate(value)]
     return value

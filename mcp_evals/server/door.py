@@ -83,7 +83,7 @@ def _translated(answer: Answering) -> Callable[..., Awaitable[CallToolResult]]:
     signature = inspect.signature(answer)
     parameters = [p.replace(annotation=hints[p.name]) for p in signature.parameters.values()]
     call.__annotations__ = hints
-    call.__signature__ = signature.replace(parameters=parameters, return_annotation=CallToolResult)  # pyright: ignore[reportFunctionMemberAccess]
+    call.__signature__ = signature.replace(parameters=parameters, return_annotation=CallToolResult)  # pyright: ignore[reportAttributeAccessIssue]
     return call
 
 

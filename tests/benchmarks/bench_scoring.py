@@ -8,6 +8,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from mcp_evals.conversation import Invocation, Step, ToolCall, Transcript
 from mcp_evals.scoring.case import score_case
@@ -44,8 +45,8 @@ def main() -> None:
         transcript = Transcript(invocations=(Invocation(user="?", steps=(Step(calls=made),)),))
         score_case(case, transcript, Rubric())
         ours, floor = (
-            milliseconds(lambda: score_case(case, transcript, Rubric())),
-            milliseconds(lambda: naive(wanted, given)),
+            milliseconds(partial(score_case, case, transcript, Rubric())),
+            milliseconds(partial(naive, wanted, given)),
         )
         print(f"{count:3} calls: {ours:.2f} ms; naive TF-IDF of all pairs {floor:.2f} ms; ratio {ours / floor:.2f}")
 

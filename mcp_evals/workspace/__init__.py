@@ -1,0 +1,42 @@
+"""One method for each thing that a user can ask. The MCP server and the command line are doors to it.
+
+Knows no MCP and no terminal. Each part stands on the one before: what is shared, targets, holding, runs, comparisons.
+"""
+
+import os
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+
+import anyio
+
+from mcp_evals.settings import Settings
+from mcp_evals.workspace.comparisons import Comparisons
+from mcp_evals.workspace.holding import MAX_WAIT_S, Progress
+from mcp_evals.workspace.runs import Action, default_trials
+from mcp_evals.workspace.shared import STORE_FILE
+from mcp_evals.workspace.suites import Suites
+from mcp_evals.workspace.transcripts import Transcripts
+
+__all__ = ["MAX_WAIT_S", "STORE_FILE", "Action", "Progress", "Workspace", "default_trials", "open_workspace"]
+
+
+class Workspace(Suites, Transcripts, Comparisons):
+    """The user's suites, runs and targets."""
+
+
+@asynccontextmanager
+async def open_workspace(settings: Settings, environ: Mapping[str, str] | None = None) -> AsyncGenerator[Workspace]:
+    """A workspace whose runs end with the block: what is unfinished then can be resumed."""
+    failure: Exception | None = None
+    tasks = anyio.create_task_group()
+    workspace = Workspace(settings, tasks, os.environ if environ is None else environ)
+    async with tasks:
+        try:
+            yield workspace
+        except Exception as error:  # noqa: BLE001  kept and raised below, so that it leaves as itself, not in a group
+            failure = error
+        finally:
+            tasks.cancel_scope.cancel()
+    workspace.close()
+    if failure is not None:
+        raise failure
