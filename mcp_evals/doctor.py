@@ -46,9 +46,10 @@ async def diagnose(workspace: Workspace, target: str | None = None) -> AsyncGene
         yield Finding(True, f"store: {settings.data}, {runs} runs")
     except EvalsError as error:
         yield Finding(False, f"store: {error}")
-    for line in workspace.list_suites().suites:
-        problems = f", broken: {line.problems[0]}" if line.problems else ""
-        yield Finding(not line.problems, f"suite {line.name}: {line.cases} cases{problems}")
+    for entry in workspace.library.entries():
+        cases = len(entry.loaded.suite.cases) if entry.loaded else 0
+        problems = f", broken: {entry.problems[0]}" if entry.problems else ""
+        yield Finding(not entry.problems, f"suite {entry.name}: {cases} cases{problems}")
     for line in workspace.list_targets().targets:
         yield Finding(
             True,

@@ -18,7 +18,7 @@ from anyio import CapacityLimiter, to_thread
 from mcp_evals.conversation import Task, ToolDefinition, Transcript
 from mcp_evals.errors import LimitError, StoreError, TargetError
 from mcp_evals.limits import Meter
-from mcp_evals.results import CaseScore, Judgement, Run, RunSettings, Trial, TrialError, Usage, Verdict
+from mcp_evals.results import CaseScore, Check, Judgement, Run, RunSettings, Trial, TrialError, Usage, Verdict
 from mcp_evals.scoring.case import judged_questions, score_case
 from mcp_evals.store import Store
 from mcp_evals.suite import Case, Suite
@@ -115,8 +115,14 @@ def score_trial(
     tools: Sequence[ToolDefinition],
     judgements: Sequence[Judgement] = (),
     cost_usd: float | None = None,
+    duration_s: float | None = None,
 ) -> CaseScore:
     """Score a transcript with everything that the suite asks for: rubric, named metrics, judgements."""
+    checks: tuple[Check, ...] = ()
+    if metrics := suite.metrics_of(case):
+        from mcp_evals.scoring.metrics import score_metrics  # few suites ask for them; the server starts without
+
+        checks = score_metrics(metrics, case, transcript, tools, duration_s)
     return score_case(
         case,
         transcript,
@@ -124,6 +130,7 @@ def score_trial(
         tools=tools,
         judgements={judgement.key: judgement for judgement in judgements},
         cost_usd=cost_usd,
+        metric_checks=checks,
     )
 
 
@@ -189,7 +196,7 @@ async def _score(job: Job, case: Case, trial: Trial, store: Store) -> Trial:
     transcript = trial.transcript
     assert transcript is not None  # noqa: S101  the caller looked
     judgements = await _judge(job, case, transcript, store)
-    arguments = (case, job.suite, transcript, job.tools(case), judgements, trial.cost_usd)
+    arguments = (case, job.suite, transcript, job.tools(case), judgements, trial.cost_usd, trial.duration_s)
     try:
         if len(transcript.trajectory) > BIG_TRAJECTORY:
             score = await to_thread.run_sync(score_trial, *arguments)

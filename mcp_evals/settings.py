@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 from mcp_evals.errors import InvalidFileError, NotFoundError, Problem, UsageError, did_you_mean
 from mcp_evals.live_tools import ServerSettings, read_servers
 from mcp_evals.model import Model, NonNegative
+from mcp_evals.plugins import plugin_names
 from mcp_evals.targets.base import ProviderSettings
 
 FILE_NAME: Final = "mcp-evals.toml"
@@ -66,12 +67,12 @@ class Settings(Model):
         """
         if name in self.providers:
             return self.providers[name]
-        if name in {"openai", "anthropic"}:
+        built_in = {"openai", "anthropic", *plugin_names("targets")}
+        if name in built_in:
             return None
-        known = sorted({"openai", "anthropic", *RESERVED, *self.providers})
         raise NotFoundError(
-            f'no provider "{name}"{did_you_mean(name, known)}. Name others in {FILE_NAME}: [providers.{name}] '
-            'kind = "openai", url = "http://127.0.0.1:8000/v1"'
+            f'no provider "{name}"{did_you_mean(name, sorted({*built_in, "recorded", "run", *self.providers}))} '
+            f'(to add it, write into {FILE_NAME}: [providers.{name}] kind = "openai", url = "http://127.0.0.1:8000/v1")'
         )
 
 
@@ -141,7 +142,8 @@ def _read(path: Path) -> _File:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidFileError([Problem(f"not TOML: {error}", file=str(path))]) from error
-    for name in content.get("providers", {}):
+    providers = content.get("providers")
+    for name in providers if isinstance(providers, dict) else ():  # pyright: ignore[reportUnknownVariableType]
         if name in RESERVED:
             raise InvalidFileError(
                 [Problem(f'"{name}" is a word of ours; choose another', f"providers.{name}", file=str(path))]

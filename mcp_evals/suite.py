@@ -380,6 +380,10 @@ class Suite(Model):
         own = {name: getattr(case.rubric, name) for name in case.rubric.model_fields_set}
         return Rubric.model_validate({**self.rubric.model_dump(), **own})
 
+    def metrics_of(self, case: Case) -> dict[str, MetricSettings | float]:
+        """The named metrics that score a case: its own over the suite's."""
+        return {**self.metrics, **(case.metrics or {})}
+
     def on_track(self, track: str | None) -> "Suite":
         """The suite as it is on a track: its tools, and its cases as they are there."""
         if track is None:

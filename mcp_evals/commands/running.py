@@ -27,6 +27,7 @@ from mcp_evals.commands.door import (
 )
 from mcp_evals.compare import gate_exit_code
 from mcp_evals.errors import UsageError
+from mcp_evals.library import on_track
 from mcp_evals.reports.text import trial_text
 from mcp_evals.results import ComparisonTable, Trial
 from mcp_evals.suites.importers.transcripts import read_transcripts
@@ -196,7 +197,7 @@ def exit_code(answer: RunAnswer) -> int:
 async def _scored(
     workspace: Workspace, suite: str, track: str | None, transcripts: Path, form: str
 ) -> AsyncGenerator[tuple[Trial, str]]:
-    ready = (await workspace.library.ready(named_suite(suite))).suite.on_track(track)
+    ready = on_track((await workspace.library.ready(named_suite(suite))).suite, track)
     cases = {case.id: case for case in ready.cases}
     for line in read_transcripts(transcripts, known=list(cases)):
         trial = workspace.score_read(ready, cases[line.case_id], line.read)

@@ -35,9 +35,12 @@ def score_case(
     extra = tuple(metric_checks)
     checks = (*(check for part in parts for check in part.checks), *extra)
     part_scores = [_weighted(part.checks) for part in parts]
-    if extra:
-        part_scores.append(_weighted(extra))
-    scored = [score for score in part_scores if score is not None]
+    # Named metrics are gates: where something else is scored, one that passes must not lift the mean.
+    scored = [
+        score
+        for score in (part_scores if any(part.checks for part in parts) else [_weighted(extra)])
+        if score is not None
+    ]
     return _decide(
         checks,
         sum(scored) / len(scored) if scored else None,

@@ -1,17 +1,18 @@
 """Check a suite against the tools that it offers: what its file cannot tell. Reads no file and asks no server."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from pydantic import JsonValue
 
 from mcp_evals.conversation import ToolCall, ToolDefinition, tool_name_problems
 from mcp_evals.critics import Custom
-from mcp_evals.errors import Problem, did_you_mean
+from mcp_evals.errors import Problem, UsageError, did_you_mean
 from mcp_evals.json_match import wildcard_value
 from mcp_evals.plugins import plugin_names
 from mcp_evals.scoring.calls import Names, score_arguments
-from mcp_evals.suite import Case, Expect, ExpectedCall, Rubric, Suite
+from mcp_evals.scoring.metrics import check_metric
+from mcp_evals.suite import Case, Expect, ExpectedCall, MetricSettings, Rubric, Suite
 from mcp_evals.suites.messages import as_list, as_object
 from mcp_evals.suites.places import Place, place_text
 from mcp_evals.suites.reading import LoadedSuite
@@ -84,7 +85,9 @@ def _of_whole(suite: Suite) -> Iterator[_Finding]:
     ):
         tools = [source for source in sources if isinstance(source, ToolDefinition)]
         yield from (_Finding(place, problem.message) for problem in tool_name_problems(tools))
+    yield from _of_metrics(suite.metrics, ("metrics",))
     for index, case in enumerate(suite.cases):
+        yield from _of_metrics(case.metrics or {}, ("cases", index, "metrics"))
         for track in case.by_track:
             if track not in suite.tracks:
                 message = f'no track "{track}"{did_you_mean(track, list(suite.tracks))}'
@@ -109,10 +112,18 @@ def _findings(suite: Suite, loaded: LoadedSuite | None, track: str | None) -> It
             yield from (finding.at(place) for finding in _of_expect(expect, offer))
         yield from _forbidden_elsewhere(expected, offer)
         if not any(expect != Expect() for expect in (case.expect, *(turn.expect for turn in case.turns))) and not (
-            case.metrics or suite.metrics
+            suite.metrics_of(case)
         ):
             yield _Finding(("cases", index), "expects nothing, so it is never scored", is_warning=True)
     yield from (_Finding(("tools",), message, is_warning=True) for message in schemas.unreadable.values())
+
+
+def _of_metrics(metrics: Mapping[str, MetricSettings | float], place: Place) -> Iterator[_Finding]:
+    for name, settings in metrics.items():
+        try:
+            check_metric(name, settings)
+        except UsageError as error:
+            yield _Finding((*place, name), str(error))
 
 
 def _expectations(

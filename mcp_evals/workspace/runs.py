@@ -261,7 +261,13 @@ class Runs(Holding):
                 continue
             case = cases[trial.case_id]
             score = score_trial(
-                case, on_track, trial.transcript, on_track.tools_of(case), trial.judgements, trial.cost_usd
+                case,
+                on_track,
+                trial.transcript,
+                on_track.tools_of(case),
+                trial.judgements,
+                trial.cost_usd,
+                trial.duration_s,
             )
             self.store.set_score(run.id, trial.model_copy(update={"score": score, "error": None}))
         digest = self.store.save_suite(suite)

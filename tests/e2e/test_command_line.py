@@ -119,7 +119,6 @@ def test_transcripts_that_are_wrong_exit_with_2_and_their_line(
     assert "Traceback" not in finished.stderr
 
 
-@pytest.mark.xfail(reason="`score` looks the track up without asking whether it is there")
 def test_scoring_on_a_track_that_is_not_there_exits_with_2(run_command: Command, folder: Path) -> None:
     (folder / "said.jsonl").write_text('{"case": "oslo", "transcript": {"calls": []}}\n')
 

@@ -98,11 +98,22 @@ def test_a_required_argument_that_nobody_expects_is_a_warning():
     assert ([], []) == findings("  - {id: a, user: u, expect: {calls: [{tool: get_weather}]}}\n", head)
 
 
+def test_a_metric_that_is_not_there_or_is_asked_wrongly_is_a_mistake():
+    cases = "  - {id: a, user: u, metrics: {tool_trajectory_avg_scor: 1, response_match_score: 2}}\n"
+
+    problems, _ = findings(cases)
+
+    assert [
+        '15: cases[0].metrics.tool_trajectory_avg_scor: no metric "tool_trajectory_avg_scor"; did you mean "tool_trajectory_avg_score"?',
+        "15: cases[0].metrics.response_match_score: threshold 2 makes no sense: response_match_score goes from 0 to 1",
+    ] == problems
+
+
 def test_a_case_that_expects_nothing_is_a_warning():
-    cases = "  - {id: a, user: u}\n  - {id: b, user: u, metrics: {m: 1}}\n  - {id: c, turns: [{user: u, expect: {forbid: [anything]}}]}\n"
+    cases = "  - {id: a, user: u}\n  - {id: b, user: u, metrics: {response_match_score: 0.5}}\n  - {id: c, turns: [{user: u, expect: {forbid: [anything]}}]}\n"
 
     assert ([], ["15: cases[0]: expects nothing, so it is never scored"]) == findings(cases)
-    assert ([], []) == findings(cases, TOOLS + "metrics: {m: 1}\n")
+    assert ([], []) == findings(cases, TOOLS + "metrics: {response_match_score: 0.5}\n")
 
 
 def test_what_a_turn_asks_for_the_whole_conversation_must_not_forbid():
