@@ -17,7 +17,7 @@ FLOORS = (
     ("critics",),
     ("suite", "python_tools"),
     ("results",),
-    ("answers", "scoring", "stats", "targets"),
+    ("answers", "proposals", "scoring", "stats", "targets"),
     ("store", "limits", "live_tools", "tool_lint", "suites", "stubs", "summary", "views", "judging", "compare"),
     ("reports", "settings"),
     ("runner", "library", "adaptive"),
