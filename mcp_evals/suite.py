@@ -370,7 +370,7 @@ class Suite(Model):
         """Content address of everything that decides results: cases, tools, rubric, prompts; not prose or tags."""
         content = self.model_copy(update={"description": "", "metadata": {}, "schema_url": None})
         # What was given counts beside what holds: `returns: null` is a stub, and a case's rubric only what it sets.
-        given = content.model_dump(mode="json", exclude_unset=True, context=DIGEST_CONTEXT)
+        given = content.model_dump(mode="json", exclude_unset=True, exclude={"version"}, context=DIGEST_CONTEXT)
         return digest({"suite": content, "given": given})
 
     def rubric_of(self, case: Case) -> Rubric:

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, cast
 from pydantic import JsonValue
 
 from mcp_evals.conversation import ToolCall, ToolDefinition
-from mcp_evals.critics import Critic, Exact, Match, weight_number
+from mcp_evals.critics import Critic, Exact, Match, Present, weight_number
 from mcp_evals.json_match import ABSENT, Value, has_wildcard, json_equal, may_be_absent, value_key
 from mcp_evals.results import AlignedCall, ArgumentCheck, CallStatus
 from mcp_evals.suite import ExpectedCall, Order, Rubric
@@ -290,8 +290,8 @@ class _Field(NamedTuple):
 
     @property
     def defaults(self) -> bool:
-        """Whether the schema's default stands for an argument that is left out: not where it may be left out."""
-        return self.expected is ABSENT or not may_be_absent(self.expected)
+        """Whether the schema's default stands for an argument that is left out: not where leaving it out is the question."""
+        return not isinstance(self.critic, Present) and (self.expected is ABSENT or not may_be_absent(self.expected))
 
 
 class _Arguments:

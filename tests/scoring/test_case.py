@@ -80,6 +80,20 @@ def test_an_argument_that_nobody_expected_costs_like_a_wrong_one() -> None:
     assert 1.0 == score_case(case, transcript, Rubric(extra_arguments="ignore")).score
 
 
+def test_an_argument_that_must_be_left_out_is_left_out_whatever_the_schemas_default() -> None:
+    schema = {"type": "object", "properties": {"units": {"type": "string", "default": "c"}}}
+    tool = ToolDefinition.model_validate({"name": "get_weather", "input_schema": schema})
+    critics = [{"field": "units", "kind": "present", "present": False}]
+    case = case_of(expect={"calls": [{"tool": "get_weather", "critics": critics}]})
+
+    left_out, given = (
+        score_case(case, called(("get_weather", arguments)), RUBRIC, tools=[tool]).score
+        for arguments in ({}, {"units": "c"})
+    )
+
+    assert (1.0, 0.5) == (left_out, given)
+
+
 def test_an_argument_that_repeats_the_schemas_default_is_as_good_as_left_out() -> None:
     schema = {
         "type": "object",
