@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent / "mcp_evals"
 
 FLOORS = (
     ("errors", "stemmer"),
-    ("text", "model", "plugins"),
+    ("text", "model", "plugins", "whole_files"),
     ("conversation", "json_match"),
     ("critics",),
     ("suite", "python_tools"),

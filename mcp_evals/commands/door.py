@@ -19,6 +19,7 @@ from mcp_evals.model import Model
 from mcp_evals.reports.text import answer_text
 from mcp_evals.runner import TrialEvent
 from mcp_evals.settings import load_settings
+from mcp_evals.whole_files import write_whole
 from mcp_evals.workspace import Workspace, open_workspace
 
 app = typer.Typer(
@@ -113,5 +114,5 @@ def write(text: str, output: Path | None) -> None:
     if output is None:
         print(text)
     else:
-        output.write_text(text + "\n", encoding="utf-8")
+        write_whole(output, text + "\n")
         print(output)

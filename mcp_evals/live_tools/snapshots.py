@@ -1,8 +1,6 @@
 """Tool definitions on disk and the difference between two sets of them. Asks no server."""
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any, cast
 
 from mcp_evals.conversation import ToolDefinition
 from mcp_evals.model import Model
+from mcp_evals.whole_files import write_whole
 
 
 class ToolChange(Model):
@@ -50,16 +49,7 @@ def write_snapshot(
         "tools": [_as_listed(tool) for tool in tools],
     }
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    number, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(draft).chmod(0o644)
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    write_whole(path, text)
 
 
 def diff_tools(old: Sequence[ToolDefinition], new: Sequence[ToolDefinition]) -> ToolDiff:

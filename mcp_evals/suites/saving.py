@@ -4,13 +4,10 @@ A file is whole at every moment, and a change that somebody else made meanwhile 
 """
 
 import json
-import os
 import re
-import secrets
 from collections.abc import Mapping
 from difflib import unified_diff
 from pathlib import Path
-from stat import S_IMODE
 from threading import Lock
 from typing import Any, Final
 
@@ -22,6 +19,7 @@ from mcp_evals.suites.editing import put_case
 from mcp_evals.suites.messages import as_object
 from mcp_evals.suites.reading import read_suite
 from mcp_evals.suites.yaml_writing import yaml_object
+from mcp_evals.whole_files import whole_file
 
 _MARK: Final = b"\xef\xbb\xbf"
 """Byte order mark, which some editors write before UTF-8."""
@@ -146,34 +144,7 @@ def _replace(path: Path, content: bytes, before: bytes | None) -> None:
     Raises:
         UsageError: the file does not hold `before` any more, or cannot be written.
     """
-    target = path.resolve()
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        mode = 0o666 if before is None else S_IMODE(target.stat().st_mode)
-        try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            if before is not None:
-                draft.chmod(mode)
-            if (target.read_bytes() if target.exists() else None) != before:
-                raise UsageError(f"{path} was changed by somebody else meanwhile; try again")
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
-        _sync_folder(target.parent)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # where a folder cannot be opened
-        return
-    # Without this, the new name may be lost with the power, though the content is safe.
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+    with whole_file(path) as file:
+        file.write(content)
+        if (path.read_bytes() if path.exists() else None) != before:
+            raise UsageError(f"{path} was changed by somebody else meanwhile; try again")

@@ -4,11 +4,9 @@ Each line is `{"case": ID, "trial": N, "transcript": {...}}`, `trial` being 0 wh
 a header, `{"recording": {...}}`. Knows no model and no store.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import NamedTuple
 
 from pydantic import Field, JsonValue, ValidationError
@@ -17,6 +15,7 @@ from mcp_evals.conversation import Task, Transcript
 from mcp_evals.errors import InvalidFileError, NotFoundError, Problem, TargetError, did_you_mean
 from mcp_evals.model import Model, parse_json
 from mcp_evals.targets.base import Toolbox
+from mcp_evals.whole_files import whole_file
 
 
 class RecordedTrial(Model):
@@ -110,19 +109,10 @@ def read_recording(path: Path) -> Recording:
 def write_recording(path: Path, header: Mapping[str, JsonValue], trials: Iterable[RecordedTrial]) -> int:
     """Write a recording and return its number of trials; the file is there whole or not at all."""
     count = 0
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=path.parent, delete=False) as draft:
-        try:
-            draft.write(_Header(recording=dict(header)).model_dump_json() + "\n")
-            for trial in trials:
-                draft.write(trial.model_dump_json(exclude_defaults=True) + "\n")
-                count += 1
-            draft.flush()
-            os.fsync(draft.fileno())
-            Path(draft.name).replace(path)
-        except BaseException:
-            Path(draft.name).unlink(missing_ok=True)
-            raise
+    with whole_file(path) as file:
+        file.write(_Header(recording=dict(header)).model_dump_json().encode() + b"\n")
+        for count, trial in enumerate(trials, 1):
+            file.write(trial.model_dump_json(exclude_defaults=True).encode() + b"\n")
     return count
 
 

@@ -62,6 +62,7 @@ class Holding(Targets):
         total = sum(run.settings.trials * case.phrasings for case in on_track.cases if case.id in run.case_ids)
         active = self._active[run.id] = Active(total, total - len(planned))
         provider = TargetSpec.parse(run.target).provider
+        expected_usd = self.store.past_cost(run.suite, run.target).mean_cost_usd
         job = Job(
             run=run,
             suite=on_track,
@@ -69,7 +70,7 @@ class Holding(Targets):
             target=target,
             tools=on_track.tools_of,
             toolbox=_stubbed,
-            meter=Meter(run.settings.max_cost_usd, run.settings.max_calls),
+            meter=Meter(run.settings.max_cost_usd, run.settings.max_calls, expected_usd),
             price=partial(price_usd, provider) if self._is_own_endpoint(provider) else unknown_price,
         )
         return job, active

@@ -52,7 +52,7 @@ class Targets(Shared):
             spec = name if provider.kind == "engine" else f"{name}:MODEL"
             lines.append(TargetLine(target=spec, ready=has_key, note=note))
         lines += [
-            TargetLine(target=f"recorded:{path}", ready=True, note="recording of a real model, no key needed")
+            TargetLine(target=f"recorded:{path}", ready=True, note="recording, no key needed")
             for path in self._recordings()
         ]
         lines.append(TargetLine(target="run:RUN_ID", ready=True, note="the transcripts of a past run, scored again"))
