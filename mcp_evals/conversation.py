@@ -31,6 +31,8 @@ class ToolDefinition(Model):
     """JSON Schema of the result, where the owner gives one."""
     annotations: dict[str, JsonValue] | None = None
     """Hints of an MCP server, such as `readOnlyHint`."""
+    origin: str | None = Field(default=None, exclude_if=lambda name: name is None)
+    """Configured server that runs the tool's calls; None: nobody does. Unsaid, it takes no part in a digest."""
 
     @model_validator(mode="before")
     @classmethod
