@@ -348,6 +348,8 @@ def _check(row: AlignedCall, result: ArcadeResult, expected: Sequence[ArcadeCall
     weight = sum(
         line.weight for pair in result.pairs if pair.expected == row.expected for line in pair.rows if not line.error
     )
+    # arcade takes any number for a weight; evidence only such as can be one.
+    weight = max(0.0, weight) if math.isfinite(weight) else 0.0
     wanted = None if row.expected is None else expected[row.expected]
     made = None if row.actual is None else said[row.actual]
     return Check(

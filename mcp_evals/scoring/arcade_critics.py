@@ -159,7 +159,10 @@ def resolved_weights(critics: Sequence[ArcadeCritic]) -> tuple[float, ...]:
     if not any(isinstance(critic.weight, str) for critic in critics):
         return tuple(raw)
     total = sum(raw)
-    return tuple(0.0 if total <= 0 else weight / total for weight in raw)
+    return tuple(
+        0.0 if total <= 0 or isinstance(critic, ArcadeNone) else weight / total
+        for critic, weight in zip(critics, raw, strict=True)
+    )
 
 
 # --- what critics see

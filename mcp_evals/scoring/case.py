@@ -10,6 +10,7 @@ from mcp_evals.critics import Judged, TextExpectation, weight_number
 from mcp_evals.json_match import json_difference
 from mcp_evals.results import AlignedCall, CaseScore, Check, Judgement
 from mcp_evals.scoring.calls import SURPLUS, Fit, Names, fit_calls
+from mcp_evals.scoring.judge import NO_JUDGE, conversation_before, judge_status, judgement_key
 from mcp_evals.suite import Case, Expect, Limits, Rubric, Turn
 
 
@@ -27,33 +28,32 @@ def score_case(
 
     `tools` are those that were on offer: they tell hallucinated tools and the schema's defaults. `judgements` are a
     judge's answers by question; a judged criterion without one is not evaluated. `metric_checks` are checks made
-    elsewhere, of named metrics.
+    elsewhere, of named metrics. A judge that was not compared with people fails no case alone: it warns.
     """
+    if rubric.convention == "arcade":
+        from mcp_evals.scoring.arcade import score_case_by_arcade  # few suites ask for it; the server starts without
+
+        return _gated(score_case_by_arcade(case, transcript, rubric, tools=tools), tuple(metric_checks))
     evidence = _Evidence(rubric, Names(rubric, tools), judgements or {}, cost_usd)
     scopes = _scopes(case, transcript)
     parts = [evidence.of(expect, scope) for expect, scope in scopes]
     extra = tuple(metric_checks)
-    checks = (*(check for part in parts for check in part.checks), *extra)
-    part_scores = [_weighted(part.checks) for part in parts]
     # Named metrics are gates: where something else is scored, one that passes must not lift the mean.
-    scored = [
-        score
-        for score in (part_scores if any(part.checks for part in parts) else [_weighted(extra)])
-        if score is not None
-    ]
+    counted = [part.checks for part in parts] if any(part.checks for part in parts) else [extra]
     return _decide(
-        checks,
-        sum(scored) / len(scored) if scored else None,
+        (*(check for part in parts for check in part.checks), *extra),
+        _mean(counted),
+        _mean([_granted(check) for check in checks] for checks in counted),
         rubric,
         calls=tuple(part.aligned for part in parts),
-        turn_scores=tuple(part_scores[: len(case.turns)]),
+        turn_scores=tuple(_weighted(part.checks) for part in parts[: len(case.turns)]),
     )
 
 
 def judged_questions(case: Case, transcript: Transcript) -> tuple[tuple[str, Judged, str, str], ...]:
     """What a judge has to answer: key, criterion, the conversation so far and the answer, each question once."""
     questions = [
-        (_question_key(check, scope), check, scope.asked, scope.text)
+        (_question_key(check, scope), check, scope.conversation, scope.text)
         for expect, scope in _scopes(case, transcript)
         for check in expect.text
         if isinstance(check, Judged)
@@ -68,17 +68,21 @@ class _Scope(NamedTuple):
     """The part of a conversation that an expectation speaks of."""
 
     turn: int | None
-    asked: str
+    transcript: Transcript
     calls: tuple[ToolCall, ...]
     text: str
     steps: tuple[Step, ...]
     state: JsonValue
 
+    @property
+    def conversation(self) -> str:
+        return conversation_before(self.transcript, self.turn)
+
 
 def _scopes(case: Case, transcript: Transcript) -> list[tuple[Expect, _Scope]]:
     whole = _Scope(
         None,
-        "\n".join(invocation.user for invocation in transcript.invocations),
+        transcript,
         transcript.trajectory,
         transcript.final_text,
         transcript.steps,
@@ -94,9 +98,7 @@ def _turn_scope(turn: Turn, index: int, transcript: Transcript) -> _Scope:
     said = transcript.invocations
     # A conversation that broke off has no such turn: its expectations meet silence.
     invocation = said[index] if index < len(said) else Invocation(user=str(turn.user))
-    return _Scope(
-        index, invocation.user, invocation.trajectory, invocation.final_text, invocation.steps, transcript.state
-    )
+    return _Scope(index, transcript, invocation.trajectory, invocation.final_text, invocation.steps, transcript.state)
 
 
 # --- evidence
@@ -199,19 +201,15 @@ class _Evidence:
             name=f"text.judged{'.' + check.id if check.id else ''}", score=None, weight=weight, expected=check.judged
         )
         if found is None:
-            return base.model_copy(update={"reason": "not evaluated: no judge has answered", "actual": scope.text})
-        status = (
-            f"{found.judge}, {found.readable} of {found.samples} samples readable"
-            + ("" if found.agreement is None else f", agreement {found.agreement:.0%}")
-            + (", calibrated" if found.calibrated else ", not calibrated")
-        )
+            return base.model_copy(update={"reason": f"not evaluated: {NO_JUDGE}", "actual": scope.text})
         reason = found.reason if found.score is not None else f"not evaluated: {found.reason}"
         return base.model_copy(
             update={
                 "score": found.score,
                 "reason": None if found.score == 1 else reason,
                 "actual": scope.text,
-                "judge": status,
+                "judge": judge_status([found]),
+                "calibrated": found.calibrated,
             }
         )
 
@@ -323,7 +321,7 @@ def _usage(steps: Iterable[Step]) -> Usage:
 
 
 def _question_key(check: Judged, scope: _Scope) -> str:
-    return Judgement.key_of(check.judged, scope.asked, scope.text)
+    return judgement_key(check.judged, scope.conversation, scope.text)
 
 
 # --- from evidence to verdict
@@ -343,16 +341,37 @@ def _weighted(checks: Iterable[Check]) -> float | None:
     return float(all(check.score == 1 for check in gates)) if gates else None
 
 
+def _mean(parts: Iterable[Sequence[Check]]) -> float | None:
+    """Mean over the parts that have a score."""
+    scored = [score for part in parts if (score := _weighted(part)) is not None]
+    return sum(scored) / len(scored) if scored else None
+
+
+def _only_warns(check: Check) -> bool:
+    """Whether a gate fails by the word of a judge that nobody compared with people."""
+    return check.weight is None and not check.informational and check.calibrated is False and (check.score or 0.0) < 1
+
+
+def _granted(check: Check) -> Check:
+    return check.model_copy(update={"score": 1.0}) if _only_warns(check) and check.score is not None else check
+
+
+def _warning(check: Check) -> str:
+    return f"{check.reason} (its judge is not calibrated, so it only warns: `mcp-evals judge calibrate`)"
+
+
 def _decide(
     checks: tuple[Check, ...],
     score: float | None,
+    granted: float | None,
     rubric: Rubric,
     *,
     calls: tuple[tuple[AlignedCall, ...], ...],
     turn_scores: tuple[float | None, ...],
 ) -> CaseScore:
     deciding = [check for check in checks if not check.informational]
-    failed_gates = [check for check in deciding if check.weight is None and check.score is not None and check.score < 1]
+    lost_gates = [check for check in deciding if check.weight is None and check.score is not None and check.score < 1]
+    failed_gates = [check for check in lost_gates if not _only_warns(check)]
     open_checks = [check for check in deciding if check.score is None]
     evidence = CaseScore(verdict="errored", score=None, checks=checks, calls=calls, turn_scores=turn_scores)
     if failed_gates:
@@ -362,9 +381,23 @@ def _decide(
         )
     if open_checks:
         return evidence.model_copy(update={"reason": open_checks[0].reason})
-    if score is None:
+    if score is None or granted is None:
         return evidence.model_copy(update={"reason": "not evaluated: the case expects nothing"})
+    if lost_gates and rubric.verdict_of(granted) != "failed":
+        return evidence.model_copy(update={"verdict": "warned", "score": score, "reason": _warning(lost_gates[0])})
     lost = sorted((check for check in deciding if check.score != 1), key=lambda check: check.score or 0.0)
     verdict = rubric.verdict_of(score)
     reason = lost[0].reason if lost and verdict != "passed" else None
     return evidence.model_copy(update={"verdict": verdict, "score": score, "reason": reason})
+
+
+def _gated(score: CaseScore, gates: tuple[Check, ...]) -> CaseScore:
+    """A score by other rules than ours with gates beside it: one that fails decides, one that is open leaves no score."""
+    whole = score.model_copy(update={"checks": (*score.checks, *gates)})
+    lost = [gate for gate in gates if not gate.informational and gate.score != 1]
+    if not lost or score.verdict in {"failed", "errored"}:
+        return whole
+    failed = next((gate for gate in lost if gate.score is not None), None)
+    if failed is not None:
+        return whole.model_copy(update={"verdict": "failed", "reason": failed.reason})
+    return whole.model_copy(update={"verdict": "errored", "score": None, "reason": lost[0].reason})
