@@ -13,6 +13,7 @@ from mcp_evals.live_tools import ToolCache, fetch_tools
 from mcp_evals.settings import BUILT_IN_SUITES, Settings
 from mcp_evals.suite import Case, ServerTools, Suite, ToolSource
 from mcp_evals.suites.files import KnownFiles, SuiteEntry, find_suites, load_suite, resolve_tools
+from mcp_evals.suites.reading import LoadedSuite
 
 SERVER_TIMEOUT_S = 30.0
 
@@ -21,7 +22,8 @@ class ReadySuite(NamedTuple):
     """A suite that can be run: nothing in it refers to a file or server any more."""
 
     suite: Suite
-    path: Path
+    loaded: LoadedSuite
+    """The suite as its file has it, which knows its lines."""
     servers: tuple[str, ...]
     """Configured servers that its tools came from."""
 
@@ -94,7 +96,7 @@ class Library:
                 "cases": tuple(ready_case(case) for case in suite.cases),
             }
         )
-        return ReadySuite(filled, loaded.path, tuple(servers))
+        return ReadySuite(filled, loaded, tuple(servers))
 
     def is_built_in(self, entry: SuiteEntry) -> bool:
         """Whether the suite comes with the package."""

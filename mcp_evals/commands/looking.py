@@ -46,7 +46,7 @@ def validate(
         for name in names:
             try:
                 ready = await workspace.library.ready(named_suite(name))
-                findings = validate_suite(ready.suite)
+                findings = validate_suite(ready.suite, ready.loaded)
             except EvalsError as error:
                 print(f"{name}: {error}")
                 wrong += 1
