@@ -111,8 +111,9 @@ def write_recording(path: Path, header: Mapping[str, JsonValue], trials: Iterabl
     count = 0
     with whole_file(path) as file:
         file.write(_Header(recording=dict(header)).model_dump_json().encode() + b"\n")
-        for count, trial in enumerate(trials, 1):
+        for trial in trials:
             file.write(trial.model_dump_json(exclude_defaults=True).encode() + b"\n")
+            count += 1
     return count
 
 
