@@ -1,5 +1,6 @@
 """Two targets are held pair by pair until the answer is clear; cut off, it goes on where it was."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from mcp_evals.adaptive import AdaptiveRecord, adaptive_plan, adaptive_record, hold_pairs
 from mcp_evals.errors import LimitError, UsageError
+from mcp_evals.reports.text import answer_text
 from mcp_evals.results import ComparisonTable
 from mcp_evals.settings import Settings
 from mcp_evals.workspace import Workspace, open_workspace
@@ -42,9 +44,11 @@ TARGETS = ("recorded:poor", "recorded:good")
 
 
 async def ask(workspace: Workspace, **settings: int) -> ComparisonTable:
-    return await workspace.compare_models(
+    table = await workspace.compare_models(
         "weather", TARGETS, adaptive=True, settings={"trials": 1, **settings}, wait_s=None
     )
+    assert not re.search(r"(?i)significan|\bsame\b|prove", answer_text(table) + table.model_dump_json())
+    return table
 
 
 async def test_it_stops_when_the_answer_is_clear_and_says_what_was_saved(tmp_path: Path) -> None:

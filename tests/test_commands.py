@@ -139,6 +139,43 @@ def test_a_gate_turns_a_comparison_into_an_exit_code(command: Command, arguments
     assert result.exit_code == code, result.stderr
 
 
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "code"),
+    [("needle-3-strict", "needle-3-sorted", FAILED), ("needle-3", "needle-3-strict", PASSED)],
+    ids=["worse", "not worse"],
+)
+def test_a_gate_holds_a_candidate_against_a_run_that_was_named(
+    command: Command, baseline: str, candidate: str, code: int
+) -> None:
+    command("run", "assistant", "--target", f"recorded:{baseline}", "--label", "release")
+
+    run = json.loads(command("run", "assistant", "--target", f"recorded:{candidate}", "--format", "json").stdout)
+    result = command("compare", run["run_id"], "--baseline", "release", "--gate")
+
+    assert result.exit_code == code, result.stdout
+
+
+def test_a_plan_says_what_can_be_seen_and_runs_nothing(command: Command) -> None:
+    targets = ("--target", "recorded:needle-3", "--target", "recorded:needle-3-sorted")
+
+    plan = command("compare", "assistant", *targets, "--plan", "--trials", "1")
+
+    assert re.fullmatch(
+        r"With 36 cases × 1 trial you can see gaps of about \d+ points; 10 points need about \d+ cases.*\n", plan.stdout
+    )
+    assert [] == json.loads(command("runs", "--format", "json").stdout)["runs"]
+
+
+def test_an_adaptive_comparison_stops_when_it_is_clear_and_says_what_it_saved(command: Command) -> None:
+    targets = ("--target", "recorded:smollm2-135m", "--target", "recorded:needle-3-strict")
+
+    result = command("compare", "assistant", *targets, "--adaptive", "--format", "json")
+
+    (found,) = json.loads(result.stdout)["comparisons"]
+    assert ("better", True) == (found["verdict"], "stopped_early" in found["flags"])
+    assert re.search(r"Stopped after \d+ of 36 cases because the answer was clear", found["sentence"])
+
+
 def test_scores_are_one_json_object_a_line_in_the_order_of_the_file(command: Command, tmp_path: Path) -> None:
     def line(case: str, city: str) -> str:
         return json.dumps({"case": case, "transcript": asked_for(city).model_dump(mode="json")})
