@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import Field, JsonValue, model_validator
 
 from mcp_evals.conversation import Transcript, Usage
-from mcp_evals.model import Finite, Fraction, Model, NonNegative, digest
+from mcp_evals.model import Finite, Fraction, Model, NonNegative
 from mcp_evals.suite import OverTrials
 
 Verdict = Literal["passed", "warned", "failed", "errored"]
@@ -41,6 +41,8 @@ class Check(Model):
     """Shown, and decides nothing."""
     judge: str | None = None
     """Status of the judge behind the score: who, how many samples, agreement, calibrated or not."""
+    calibrated: bool | None = None
+    """Whether the judge behind the score was compared with people; one that was not fails no case alone; None: no judge."""
 
     @property
     def status(self) -> Literal["passed", "partial", "failed", "not_evaluated"]:
@@ -113,24 +115,19 @@ class Judgement(Model):
     reason: str
     """The judge's reason, given before its verdict."""
     judge: str
-    """Target that judged."""
+    """Who judged: a target, with how often it was asked, or who handed the verdict in."""
     samples: int = Field(default=1, ge=1)
     """Answers asked for."""
     readable: int = Field(default=1, ge=0)
     """Answers that could be read."""
     agreement: Fraction | None = None
-    """Share of the readable answers that agree with the verdict."""
+    """Share of the readable answers that agree with the verdict; half in a tie."""
     calibrated: bool = False
-    """Whether this judge was compared with people on this suite."""
+    """Whether this judge was compared with people on this criterion, and agrees with them."""
     usage: Usage | None = None
     """Tokens it took."""
     cost_usd: NonNegative | None = None
     """What it cost; None: unknown."""
-
-    @staticmethod
-    def key_of(criterion: str, conversation: str, answer: str) -> str:
-        """Content address of a question to a judge."""
-        return digest({"criterion": criterion, "conversation": conversation, "answer": answer})
 
 
 class TrialError(Model):
@@ -257,6 +254,8 @@ class RunSettings(Model):
     """Stop before spending more."""
     max_calls: int | None = Field(default=None, ge=0)
     """Model calls at most."""
+    judge: str | None = None
+    """Target that judges; None: the suite's, or that of the configuration."""
     extra: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
     """Further parameters, put into the request as they are."""
 

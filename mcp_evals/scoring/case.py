@@ -349,11 +349,12 @@ def _mean(parts: Iterable[Sequence[Check]]) -> float | None:
 
 def _only_warns(check: Check) -> bool:
     """Whether a gate fails by the word of a judge that nobody compared with people."""
-    return check.weight is None and not check.informational and check.calibrated is False and (check.score or 0.0) < 1
+    lost = check.weight is None and not check.informational and check.score is not None and check.score < 1
+    return lost and check.calibrated is False
 
 
 def _granted(check: Check) -> Check:
-    return check.model_copy(update={"score": 1.0}) if _only_warns(check) and check.score is not None else check
+    return check.model_copy(update={"score": 1.0}) if _only_warns(check) else check
 
 
 def _warning(check: Check) -> str:
@@ -397,7 +398,10 @@ def _gated(score: CaseScore, gates: tuple[Check, ...]) -> CaseScore:
     lost = [gate for gate in gates if not gate.informational and gate.score != 1]
     if not lost or score.verdict in {"failed", "errored"}:
         return whole
-    failed = next((gate for gate in lost if gate.score is not None), None)
+    failed = next((gate for gate in lost if gate.score is not None and not _only_warns(gate)), None)
     if failed is not None:
         return whole.model_copy(update={"verdict": "failed", "reason": failed.reason})
-    return whole.model_copy(update={"verdict": "errored", "score": None, "reason": lost[0].reason})
+    unknown = next((gate for gate in lost if gate.score is None), None)
+    if unknown is not None:
+        return whole.model_copy(update={"verdict": "errored", "score": None, "reason": unknown.reason})
+    return whole.model_copy(update={"verdict": "warned", "reason": _warning(lost[0])})

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import Field, field_validator
 
-from mcp_evals.conversation import Usage
+from mcp_evals.conversation import Invocation, Message, ToolCall, ToolResult, Transcript, Usage
 from mcp_evals.errors import did_you_mean
 from mcp_evals.model import Model, digest
 from mcp_evals.results import Judgement
@@ -21,6 +21,12 @@ from mcp_evals.text import shorten
 
 MAX_ANSWER_CHARACTERS: Final = 100_000
 """Of a longer answer only the end is read: a verdict stands last."""
+MAX_CRITERIA: Final = 20
+"""What a judge is asked in one message at most."""
+NO_JUDGE: Final = (
+    "no judge has answered: name one (`judge` in the suite or in mcp-evals.toml, or --judge),"
+    " or hand verdicts in with `mcp-evals judge questions` and `judge answer`"
+)
 _PROTOCOL: Final = 1
 """Enters every key, so that judgements made with another prompt or rule are not taken for these."""
 
@@ -68,6 +74,26 @@ class JudgeQuestion(Model):
         return criteria
 
 
+class OpenQuestion(Model):
+    """One criterion with what it is decided on."""
+
+    criterion: str = Field(min_length=1)
+    """What must be true, in a sentence."""
+    id: str | None = None
+    """Name of the criterion, where it has one."""
+    subject: str | None = None
+    """What a judge's calibration counts it under, where each criterion is another text; None: the criterion."""
+    conversation: str = ""
+    """What went before, tool results included."""
+    answer: str
+    """What is judged."""
+
+    @property
+    def key(self) -> str:
+        """Content address, under which the judgement is stored."""
+        return judgement_key(self.criterion, self.conversation, self.answer)
+
+
 class JudgeVerdict(NamedTuple):
     """One sample's verdict on one criterion."""
 
@@ -89,7 +115,7 @@ class Agreed(NamedTuple):
     readable: int
     """Answers that could be read."""
     agreement: float | None
-    """Share of the readable answers on the winning side; None without a verdict."""
+    """Share of the readable answers on the winning side, half in a tie; None where too few could be read."""
 
 
 def judge_prompt(question: JudgeQuestion, fence: str) -> str:
@@ -113,9 +139,40 @@ def judge_prompt(question: JudgeQuestion, fence: str) -> str:
     )
 
 
+def conversation_before(transcript: Transcript, turn: int | None = None) -> str:
+    """What went before the final answer of a turn (None: of the last): messages, calls and what the tools said."""
+    last = len(transcript.invocations) - 1 if turn is None else turn
+    lines = [f"[system] {transcript.system}"] if transcript.system else []
+    for message in transcript.history:
+        lines += _message_lines(message)
+    for index, invocation in enumerate(transcript.invocations[: last + 1]):
+        lines += _invocation_lines(invocation, whole=index < last)
+    return "\n".join(lines)
+
+
+def conversation_text(invocations: Iterable[Invocation]) -> str:
+    """Whole turns as a judge reads them."""
+    return "\n".join(line for invocation in invocations for line in _invocation_lines(invocation, whole=True))
+
+
+def in_messages(questions: Iterable[OpenQuestion]) -> tuple[JudgeQuestion, ...]:
+    """Questions as they are asked: in one message what is to be decided on one answer, each once."""
+    by_answer: dict[tuple[str, str], dict[str, OpenQuestion]] = {}
+    for question in questions:
+        by_answer.setdefault((question.conversation, question.answer), {})[question.key] = question
+    return tuple(
+        JudgeQuestion(criteria=_named(asked[start : start + MAX_CRITERIA]), conversation=conversation, answer=answer)
+        for (conversation, answer), listed in by_answer.items()
+        for asked in [list(listed.values())]
+        for start in range(0, len(asked), MAX_CRITERIA)
+    )
+
+
 def judgement_key(criterion: str, conversation: str, answer: str) -> str:
     """Content address of a question: equal for the same criterion, conversation and answer."""
-    return digest({"judge": _PROTOCOL, "criterion": criterion, "conversation": conversation, "answer": answer})
+    # What a model says may hold half a character, which has no address.
+    texts = [text.encode("utf-8", "backslashreplace").decode() for text in (criterion, conversation, answer)]
+    return digest({"judge": _PROTOCOL, **dict(zip(("criterion", "conversation", "answer"), texts, strict=True))})
 
 
 def read_verdicts(answers: Sequence[JudgeAnswer], criteria: Sequence[Criterion]) -> dict[str, tuple[JudgeVerdict, ...]]:
@@ -135,7 +192,7 @@ def aggregate(samples: Sequence[JudgeVerdict], quorum: float) -> Agreed:
     n, yes = len(readable), sum(sample.holds is True for sample in readable)
     undecided = _undecided(samples, n, yes, quorum)
     if undecided:
-        return Agreed(None, undecided, len(samples), n, None)
+        return Agreed(None, undecided, len(samples), n, 0.5 if _is_tie(samples, n, yes, quorum) else None)
     holds = 2 * yes > n
     reason = next(sample.reason for sample in readable if sample.holds is holds)
     return Agreed(float(holds), reason, len(samples), n, max(yes, n - yes) / n)
@@ -167,51 +224,66 @@ def judgements(
                 agreement=agreed.agreement,
                 calibrated=calibrated,
                 usage=None if found else usage,
-                cost_usd=None if found else cost_usd,
+                # Nothing is unknown about the others: what they cost stands with the first.
+                cost_usd=cost_usd if not found or cost_usd is None else 0.0,
             )
         )
     return tuple(found)
 
 
-# --- how far to trust a judge
+def judge_status(judgements: Sequence[Judgement]) -> str:
+    """Who judged, how many samples, how far they agree, and whether the judge was compared with people."""
+    readable, samples = sum(one.readable for one in judgements), sum(one.samples for one in judgements)
+    known = [one.agreement for one in judgements if one.agreement is not None]
+    return (
+        ", ".join(dict.fromkeys(one.judge for one in judgements))
+        + (f", {len(judgements)} questions" if len(judgements) > 1 else "")
+        + f", {readable} of {samples} samples readable"
+        + (f", agreement {sum(known) / len(known):.0%}" if known else "")
+        + (", calibrated" if all(one.calibrated for one in judgements) else ", not calibrated")
+    )
 
 
-def agreement(labels_a: Sequence[bool], labels_b: Sequence[bool]) -> float | None:
-    """Share of the items that both label alike; None where there are none."""
-    pairs = list(zip(labels_a, labels_b, strict=True))
-    return sum(a == b for a, b in pairs) / len(pairs) if pairs else None
+# --- showing a conversation
 
 
-def kappa(labels_a: Sequence[bool], labels_b: Sequence[bool]) -> float | None:
-    """Agreement beyond chance, from -1 to 1; None where chance alone would agree on everything.
-
-    (p_o - p_e) / (1 - p_e): J. Cohen, "A coefficient of agreement for nominal scales", Educ. Psychol. Meas. 20, 1960.
-    """
-    observed = agreement(labels_a, labels_b)
-    if observed is None:
-        return None
-    yes_a, yes_b = sum(labels_a) / len(labels_a), sum(labels_b) / len(labels_b)
-    by_chance = yes_a * yes_b + (1 - yes_a) * (1 - yes_b)
-    return None if by_chance == 1 else (observed - by_chance) / (1 - by_chance)
+def _message_lines(message: Message) -> list[str]:
+    lines = [f"[{message.role}] {message.text}"] if message.text else []
+    return lines + _tool_lines(message.calls, message.results)
 
 
-def bias(judged: Sequence[bool], truth: Sequence[bool]) -> float | None:
-    """How much more often the judge says yes than is true, from -1 (too strict) to 1 (too lenient)."""
-    pairs = list(zip(judged, truth, strict=True))
-    return sum(a - b for a, b in pairs) / len(pairs) if pairs else None
+def _invocation_lines(invocation: Invocation, *, whole: bool) -> list[str]:
+    lines = [f"[user] {invocation.user}"]
+    closing = [index for index, step in enumerate(invocation.steps) if step.text and not step.calls]
+    spoken = [index for index, step in enumerate(invocation.steps) if step.text]
+    answer = None if whole else next(reversed(closing or spoken), None)
+    for index, step in enumerate(invocation.steps):
+        if step.text and index != answer:
+            lines.append(f"[assistant] {step.text}")
+        lines += _tool_lines(step.calls, step.results)
+    return lines
 
 
-def flip_rate(samples: Iterable[Sequence[JudgeVerdict]]) -> float | None:
-    """Chance that a judge asked the same again answers otherwise: mean over questions of its pairs that disagree.
+def _tool_lines(calls: Iterable[ToolCall], results: Iterable[ToolResult]) -> list[str]:
+    made = [
+        f"[assistant calls {call.name}] {json.dumps(call.arguments, ensure_ascii=False)}"
+        if isinstance(call.arguments, dict)
+        else f"[assistant calls {call.name}] {call.arguments}"
+        for call in calls
+    ]
+    return made + [f"[tool {'error' if result.is_error else 'result'}] {result.text}" for result in results]
 
-    Unreadable samples are left out; None where no question has two readable ones.
-    """
-    rates: list[float] = []
-    for question in samples:
-        votes = [sample.holds for sample in question if sample.holds is not None]
-        if len(votes) > 1:
-            rates.append(votes.count(True) * votes.count(False) / (len(votes) * (len(votes) - 1) / 2))
-    return sum(rates) / len(rates) if rates else None
+
+def _named(questions: Sequence[OpenQuestion]) -> tuple[Criterion, ...]:
+    """Criteria under their own ids; those of none, or of one that is taken, are numbered."""
+    taken = Counter(question.id for question in questions)
+    found: list[Criterion] = []
+    for number, question in enumerate(questions, start=1):
+        name = question.id if question.id and taken[question.id] == 1 else f"c{number}"
+        while name in {criterion.id for criterion in found} or (name != question.id and name in taken):
+            name += "_"
+        found.append(Criterion(id=name, text=question.criterion))
+    return tuple(found)
 
 
 # --- reading one answer
@@ -252,7 +324,8 @@ def _one_verdict(name: str, verdicts: Sequence[JudgeVerdict], unasked: Sequence[
 
 def _json_objects(text: str) -> Iterator[Any]:
     """The outermost objects and lists of a text, in order."""
-    text = text[-MAX_ANSWER_CHARACTERS:]
+    # What a model thinks aloud before its answer is not its answer.
+    text = text.rpartition("</think>")[2][-MAX_ANSWER_CHARACTERS:]
     tries, at = 0, 0
     while tries < _TRIES:
         start = _OPENING.search(text, at)
@@ -323,10 +396,14 @@ def _word(text: str) -> bool | None:
     return True if word in _YES else False if word in _NO else None
 
 
+def _is_tie(samples: Sequence[JudgeVerdict], readable: int, yes: int, quorum: float) -> bool:
+    return readable > 0 and readable / len(samples) >= quorum and 2 * yes == readable
+
+
 def _undecided(samples: Sequence[JudgeVerdict], readable: int, yes: int, quorum: float) -> str | None:
     if readable and readable / len(samples) >= quorum and 2 * yes != readable:
         return None
-    if readable and 2 * yes == readable:
+    if _is_tie(samples, readable, yes, quorum):
         return f"a tie: {yes} of {readable} readable answers say that it holds; ask an odd number of times"
     why = next((sample.reason for sample in samples if sample.holds is None), "no answer was asked for")
     return f"{readable} of {len(samples)} answers could be read: {why}"

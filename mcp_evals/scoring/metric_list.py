@@ -72,7 +72,9 @@ _TRAJECTORY: Final = {
     "match_type": MetricOption(description="the order in ADK's words: EXACT, IN_ORDER or ANY_ORDER"),
 }
 _JUDGED: Final = {
-    "judge_model_options": MetricOption(description="who judges and how often"),
+    "judge_model_options": MetricOption(
+        description="as ADK's files have it; who judges and how often is the suite's `judge`"
+    ),
     "include_intermediate_responses_in_final": MetricOption(description="judge what was said before calls too"),
 }
 _RUBRICS: Final = {**_JUDGED, "rubrics": MetricOption(description="what must be true of the answer")}
@@ -163,7 +165,7 @@ METRICS: Final[Mapping[str, MetricInfo]] = {
             "judge",
             options={**_JUDGED, "stop_signal": MetricOption(description="text that ends the conversation")},
         ),
-        _adk("safety_v1", "Harmlessness of the answers.", "google_cloud"),
+        _adk("safety_v1", "Share of harmless answers; a judge decides it here, Google's service there.", "judge"),
         _adk("response_evaluation_score", "Coherence of the answers.", "google_cloud", low=1.0, high=5.0),
         _adk("multi_turn_task_success_v1", "Whether the conversation reached its goals.", "google_cloud"),
         _adk("multi_turn_trajectory_quality_v1", "Quality of the way to the goals.", "google_cloud"),

@@ -12,8 +12,10 @@ from pydantic import JsonValue
 
 from mcp_evals.conversation import ToolDefinition, Transcript
 from mcp_evals.errors import UsageError, did_you_mean
-from mcp_evals.results import Check
+from mcp_evals.results import Check, Judgement
 from mcp_evals.scoring.adk import adk_match_type
+from mcp_evals.scoring.judge import OpenQuestion
+from mcp_evals.scoring.judged_metrics import JudgedMeasure, judged_parts, measure_judged
 from mcp_evals.scoring.measures import MEASURES, Asked, Measured
 from mcp_evals.scoring.metric_list import METRICS, MetricInfo, MetricOption
 from mcp_evals.scoring.trajectory import ArgumentMode
@@ -46,6 +48,7 @@ def score_metric(
     *,
     tools: Sequence[ToolDefinition] = (),
     duration_s: float | None = None,
+    judgements: Mapping[str, Judgement] | None = None,
 ) -> tuple[Check, ...]:
     """The check of one metric, and where the case has several turns one for each, which decides nothing.
 
@@ -55,14 +58,15 @@ def score_metric(
         UsageError: there is no such metric or option, or the threshold makes no sense.
     """
     info, settings = check_metric(name, settings), _settings(settings)
-    if "google_cloud" in info.needs:
-        measured = Measured(None, "only Google's evaluation service computes it; write it as `text: [{judged: ...}]`")
-    elif "judge" in info.needs:
-        measured = Measured(None, "it needs a judge that answers in its own form; write it as `text: [{judged: ...}]`")
-    else:
-        asked = Asked(_options(settings), case, transcript, tools, duration_s)
-        measured = MEASURES[name](asked)
-    checks = [_check(info, settings.threshold, measured)]
+    asked = Asked(_options(settings), case, transcript, tools, duration_s)
+    judged = JudgedMeasure(Measured(None, "only Google's service computes it; write it as `text: [{judged: ...}]`"))
+    if "judge" in info.needs:
+        judged = measure_judged(name, asked, judgements or {})
+    elif "google_cloud" not in info.needs:
+        judged = JudgedMeasure(MEASURES[name](asked))
+    measured = judged.measured
+    status = {"judge": judged.judge, "calibrated": judged.calibrated}
+    checks = [_check(info, settings.threshold, measured).model_copy(update=status)]
     if len(measured.turns) > 1:
         checks += [
             Check(
@@ -84,6 +88,7 @@ def score_metrics(
     transcript: Transcript,
     tools: Sequence[ToolDefinition] = (),
     duration_s: float | None = None,
+    judgements: Mapping[str, Judgement] | None = None,
 ) -> tuple[Check, ...]:
     """The checks of several metrics, in their order.
 
@@ -95,8 +100,26 @@ def score_metrics(
     return tuple(
         check
         for name, settings in metrics.items()
-        for check in score_metric(name, settings, case, transcript, tools=tools, duration_s=duration_s)
+        for check in score_metric(
+            name, settings, case, transcript, tools=tools, duration_s=duration_s, judgements=judgements
+        )
     )
+
+
+def metric_questions(
+    metrics: Mapping[str, MetricSettings | float],
+    case: Case,
+    transcript: Transcript,
+    tools: Sequence[ToolDefinition] = (),
+) -> tuple[OpenQuestion, ...]:
+    """What a judge has to answer for these metrics, each question once."""
+    found: dict[str, OpenQuestion] = {}
+    for name, settings in metrics.items():
+        if "judge" in check_metric(name, settings).needs:
+            parts = judged_parts(name, Asked(_options(_settings(settings)), case, transcript, tools))
+            questions = [] if isinstance(parts, str) else [part.question for part in parts]
+            found |= {question.key: question for question in questions if question is not None}
+    return tuple(found.values())
 
 
 # --- settings

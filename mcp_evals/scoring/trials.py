@@ -9,7 +9,8 @@ from mcp_evals.suite import Rubric
 def result_of_trials(outcomes: Sequence[Outcome], rubric: Rubric) -> CaseResult:
     """The verdict over the trials of one case, in their order; errored trials are missing, not zero.
 
-    `mean` compares the mean score with the thresholds (a trial that a gate failed counts as 0), `majority` needs more
+    `mean` compares the mean score with the thresholds (a trial that a gate failed counts as 0, one that an uncalibrated
+    judge alone would fail as a warning), `majority` needs more
     than half, `all` and `any` say what they mean, `last` is the last trial that has a score.
     """
     scored = [outcome for outcome in outcomes if outcome.verdict != "errored"]
@@ -51,4 +52,4 @@ def _verdict_over(scored: Sequence[Outcome], rubric: Rubric) -> Verdict:
 def _counted(outcome: Outcome, rubric: Rubric) -> float:
     score = outcome.score or 0.0
     gated = outcome.verdict == "failed" and score >= rubric.fail_below
-    return 0.0 if gated else score
+    return 0.0 if gated else max(score, rubric.fail_below) if outcome.verdict == "warned" else score

@@ -5,10 +5,11 @@ from fakes import called, case_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_evals.conversation import Invocation, Step, ToolCall, ToolDefinition, Transcript, Usage
+from mcp_evals.conversation import Invocation, Step, ToolCall, ToolDefinition, ToolResult, Transcript, Usage
 from mcp_evals.results import Judgement
 from mcp_evals.scoring.calls import Names, fit_calls, score_arguments
 from mcp_evals.scoring.case import judged_questions, score_case
+from mcp_evals.scoring.judge import NO_JUDGE
 from mcp_evals.suite import Case, ExpectedCall, Rubric
 
 RUBRIC = Rubric()
@@ -221,7 +222,7 @@ def test_a_judged_criterion_without_a_judgement_never_passes() -> None:
 
     score = score_case(case, called(("get_weather", {"city": "Oslo"})), RUBRIC)
 
-    assert ("errored", None, "not evaluated: no judge has answered") == (score.verdict, score.score, score.reason)
+    assert ("errored", None, f"not evaluated: {NO_JUDGE}") == (score.verdict, score.score, score.reason)
 
 
 def test_a_judgement_scores_the_criterion_and_its_status_stands_beside_it() -> None:
@@ -234,11 +235,86 @@ def test_a_judgement_scores_the_criterion_and_its_status_stands_beside_it() -> N
 
     score = score_case(case, transcript, RUBRIC, judgements={key: judgement})
 
-    assert ("Is polite.", "?", "Please wait.") == (criterion.judged, asked, answer)
+    assert ("Is polite.", "[user] ?", "Please wait.") == (criterion.judged, asked, answer)
     assert ("passed", "openai:x, 2 of 3 samples readable, agreement 100%, not calibrated") == (
         score.verdict,
         score.checks[0].judge,
     )
+
+
+def judged_as(case: Case, transcript: Transcript, score: float | None, **fields: object) -> dict[str, Judgement]:
+    """What a judge says, alike of every question of a case."""
+    given = {"score": score, "reason": "It is rude.", "judge": "openai:x", "agreement": 1.0, **fields}
+    return {key: Judgement.model_validate({"key": key, **given}) for key, _, _, _ in judged_questions(case, transcript)}
+
+
+def verdict_of(case: Case, transcript: Transcript, score: float | None, **fields: object) -> tuple[str, float | None]:
+    found = score_case(case, transcript, RUBRIC, judgements=judged_as(case, transcript, score, **fields))
+    return found.verdict, found.score
+
+
+def test_a_judge_that_was_not_compared_with_people_fails_no_case_alone() -> None:
+    case = case_of(expect={"text": [{"judged": "Is polite."}]})
+    transcript = called(text="Wait.")
+
+    found = score_case(case, transcript, RUBRIC, judgements=judged_as(case, transcript, 0.0))
+
+    assert ("warned", 0.0) == (found.verdict, found.score)
+    assert found.reason == ("It is rude. (its judge is not calibrated, so it only warns: `mcp-evals judge calibrate`)")
+    assert ("failed", 0.0) == verdict_of(case, transcript, 0.0, calibrated=True)
+    assert ("passed", 1.0) == verdict_of(case, transcript, 1.0)
+    assert ("errored", None) == verdict_of(case, transcript, None)
+
+
+def test_beside_an_uncalibrated_judge_everything_else_decides_as_ever() -> None:
+    right, wrong = ("get_weather", {"city": "Oslo"}), ("get_weather", {"city": "Rome"})
+    polite = {"judged": "Is polite."}
+    calls = case_of(expect={"calls": [OSLO], "text": [polite]})
+    gate = case_of(expect={"text": [{"contains": "please"}, polite]})
+    turns = case_of(turns=[{"user": "a", "expect": {"text": [polite]}}, {"user": "b", "expect": {"calls": []}}])
+    two_turns = Transcript(invocations=(Invocation(user="a", steps=(Step(text="no"),)), Invocation(user="b")))
+
+    assert ("warned", 1.0) == verdict_of(calls, called(right, text="Wait."), 0.0)
+    assert ("failed", 0.5) == verdict_of(calls, called(wrong, text="Wait."), 0.0)
+    assert ("failed", 0.0) == verdict_of(gate, called(text="Wait."), 0.0)
+    assert ("warned", 0.5) == verdict_of(turns, two_turns, 0.0)
+
+
+def test_a_weighed_verdict_counts_its_share_whoever_judged() -> None:
+    case = case_of(expect={"text": [{"judged": "Is polite.", "weight": 1}, {"contains": "t", "weight": 3}]})
+
+    assert ("failed", 0.75) == verdict_of(case, called(text="Wait."), 0.0)
+
+
+def test_a_judge_sees_what_went_before_the_answer_with_calls_and_results() -> None:
+    looked = Step(
+        text="Let me see.",
+        calls=(ToolCall(name="get_weather", arguments={"city": "Oslo"}),),
+        results=(ToolResult(content={"sky": "blue"}),),
+    )
+    transcript = Transcript(
+        system="Be kind.",
+        invocations=(
+            Invocation(user="Hi", steps=(Step(text="Hello."),)),
+            Invocation(user="Oslo?", steps=(looked, Step(text="Blue."))),
+            Invocation(user="Bye", steps=(Step(text="Goodbye."),)),
+        ),
+    )
+    asks = {"expect": {"text": [{"judged": "Is right."}]}}
+    case = case_of(turns=[{"user": "Hi"}, {"user": "Oslo?", **asks}, {"user": "Bye"}])
+
+    ((_, _, conversation, answer),) = judged_questions(case, transcript)
+
+    assert "Blue." == answer
+    assert conversation.split("\n") == [
+        "[system] Be kind.",
+        "[user] Hi",
+        "[assistant] Hello.",
+        "[user] Oslo?",
+        "[assistant] Let me see.",
+        '[assistant calls get_weather] {"city": "Oslo"}',
+        '[tool result] {"sky": "blue"}',
+    ]
 
 
 def test_a_case_that_expects_nothing_is_not_evaluated() -> None:

@@ -15,13 +15,9 @@ from mcp_evals.scoring.judge import (
     JudgeQuestion,
     JudgeVerdict,
     aggregate,
-    agreement,
-    bias,
-    flip_rate,
     judge_prompt,
     judgement_key,
     judgements,
-    kappa,
     read_verdicts,
 )
 
@@ -140,7 +136,7 @@ def test_a_failed_judge_is_one_unreadable_sample():
         ([YES], 1.0, 1.0),
         ([YES, NO, NO], 0.0, 2 / 3),
         ([YES, UNREADABLE], 1.0, 1.0),
-        ([YES, NO], None, None),
+        ([YES, NO], None, 0.5),
         ([YES, UNREADABLE, UNREADABLE], None, None),
         ([UNREADABLE], None, None),
         ([], None, None),
@@ -199,29 +195,3 @@ def test_a_judgement_is_found_again_by_criterion_conversation_and_answer():
 
     assert 4 == len(keys)
     assert judgement_key("a", "b", "c") in keys
-
-
-def test_kappa_is_agreement_beyond_chance():
-    ours = [True] * 25 + [False] * 25
-    theirs = [True] * 20 + [False] * 5 + [True] * 10 + [False] * 15
-
-    assert 0.7 == agreement(ours, theirs)
-    assert pytest.approx(0.4) == kappa(ours, theirs)
-    assert -1.0 == kappa([True, False], [False, True])
-
-
-def test_kappa_is_unknown_where_chance_alone_agrees_on_everything():
-    assert None is kappa([True, True], [True, True])
-    assert None is kappa([], [])
-
-
-def test_a_lenient_judge_has_a_positive_bias():
-    assert 0.25 == bias([True, True, True, False], [True, False, True, False])
-    assert None is bias([], [])
-
-
-def test_flips_are_pairs_of_answers_to_one_question_that_disagree():
-    steady, torn, alone = [YES, YES, UNREADABLE], [YES, NO, YES], [NO, UNREADABLE]
-
-    assert pytest.approx((0 + 2 / 3) / 2) == flip_rate([steady, torn, alone])
-    assert None is flip_rate([alone])

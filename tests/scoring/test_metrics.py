@@ -148,8 +148,11 @@ def test_several_turns_show_each_turns_value_beside_the_mean():
         ("response_match_score", "{similar: ...}"),
         ("response_match", "{similar: ...}"),
         ("schema_valid_arguments", "the tools that were on offer are not known"),
-        ("final_response_match_v2", "{judged: ...}"),
-        ("safety_v1", "only Google's evaluation service"),
+        ("final_response_match_v2", "{similar: ...}"),
+        ("rubric_based_tool_use_quality_v1", "there is no rubric"),
+        ("per_turn_user_simulator_quality_v1", "give `scenario`"),
+        ("safety_v1", "mcp-evals judge questions"),
+        ("multi_turn_task_success_v1", "only Google's service computes it"),
     ],
 )
 def test_a_metric_that_lacks_what_it_needs_is_not_evaluated_and_says_what(name: str, missing: str):

@@ -9,6 +9,8 @@ from mcp_evals.suite import Rubric
 PASS, WARN, FAIL, ERROR = ("passed", 1.0), ("warned", 0.85), ("failed", 0.5), ("errored", None)
 GATED = ("failed", 1.0)
 """A gate failed the trial, whatever its score."""
+DOUBTED = ("warned", 0.0)
+"""A judge that nobody compared with people would fail the trial, alone."""
 
 
 def trials(*given: tuple[Verdict, float | None]) -> list[Outcome]:
@@ -26,6 +28,8 @@ def trials(*given: tuple[Verdict, float | None]) -> list[Outcome]:
         ("mean", (PASS, PASS, PASS, FAIL), "warned"),  # 0.875
         ("mean", (WARN, PASS), "passed"),  # 0.925
         ("mean", (PASS, GATED), "failed"),  # a gate counts as 0
+        ("mean", (DOUBTED, DOUBTED, PASS), "warned"),  # a doubt counts as 0.8
+        ("mean", (DOUBTED, FAIL), "failed"),  # 0.65
         ("majority", (PASS, PASS, FAIL), "passed"),
         ("majority", (PASS, FAIL), "failed"),
         ("majority", (PASS, WARN, FAIL), "warned"),
