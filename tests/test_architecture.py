@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "mcp_evals"
 FLOORS = (
     ("errors", "stemmer"),
     ("text", "model", "plugins", "whole_files"),
-    ("conversation", "json_match"),
+    ("conversation", "json_match", "hosts"),
     ("critics",),
     ("suite", "python_tools"),
     ("results",),

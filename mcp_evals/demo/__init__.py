@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
+from mcp_evals.hosts import HOSTS, configuration_text, title_of
+
 SUITE: Final = "assistant"
 BASELINE: Final = "recorded:needle-3-strict"
 OTHER: Final = "recorded:smollm2-135m"
@@ -83,14 +85,13 @@ class _Conversation:
 
 
 def host_configurations() -> str:
-    """The entry that each host needs, with the interpreter of this process."""
-    command = {"command": sys.executable, "args": ["-m", "mcp_evals", "serve"]}
-    servers = json.dumps({"mcpServers": {"mcp-evals": command}}, indent=2)
-    code = json.dumps({"servers": {"mcp-evals": {"type": "stdio", **command}}}, indent=2)
+    """The entry that each host needs, with the interpreter of this process; hosts that share one, together."""
+    titles: dict[str, list[str]] = {}
+    for host in HOSTS:
+        titles.setdefault(configuration_text(host), []).append(title_of(host))
+    entries = (f"{' and '.join(names)}:\n{entry}\n" for entry, names in titles.items())
     return (
-        f"Claude Desktop (claude_desktop_config.json) and Cursor (.cursor/mcp.json):\n{servers}\n\n"
-        f"VS Code (.vscode/mcp.json):\n{code}\n\n"
-        f"Claude Code:\nclaude mcp add mcp-evals -- {sys.executable} -m mcp_evals serve\n\n"
+        "\n".join(entries) + f"\n`mcp-evals config HOST --write` puts it into the host's file: {', '.join(HOSTS)}.\n"
         'Add keys as "env": {"OPENAI_API_KEY": "…"}, or name local endpoints in mcp-evals.toml.'
     )
 
