@@ -5,8 +5,8 @@ suite and its trials; knows no store, no clock and no markup. Numbers count ever
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from statistics import fmean, pstdev
-from typing import Literal, NamedTuple
+from math import fsum, sqrt
+from typing import Final, Literal, NamedTuple
 
 from pydantic import Field, JsonValue
 
@@ -126,7 +126,7 @@ class CaseReport(Model):
     deviation: float | None = None
     """Standard deviation of the trials' scores, as of a whole population; None below two scores."""
     spreads: tuple[Spread, ...] = ()
-    """How each piece of evidence varied, where there are several trials."""
+    """How each piece of evidence varied, where several trials have a score."""
     trials: tuple[TrialReport, ...] = ()
     """The trials, in their order."""
 
@@ -179,7 +179,7 @@ class Cell(Model):
     absent: Literal["not in this run", "not held yet"] | None = None
     """Why there is no result."""
     trial: int | None = None
-    """The trial that the differences speak of: the first that does not pass, else the first."""
+    """The trial that the differences speak of: the one that tells most."""
     differences: tuple[Difference, ...] = ()
     """What this trial did differently from the first run's; empty for the first run."""
 
@@ -280,7 +280,7 @@ def case_report(
         expects=case_line(case).expects,
         result=result,
         deviation=_deviation([trial.score for trial in shown if trial.score is not None]),
-        spreads=tuple(_spreads(shown)) if len(shown) > 1 else (),
+        spreads=tuple(_spreads(shown)),
         trials=shown,
     )
 
@@ -327,8 +327,11 @@ def side_by_side(
 
 
 def shown_trial(case: CaseReport) -> TrialReport | None:
-    """The trial that tells most: the first that does not pass, else the first."""
-    return min(case.trials, key=lambda trial: (trial.verdict == "passed", trial.index), default=None)
+    """The trial that tells most: the first that failed, else warned, else passed, else could not be held."""
+    return min(case.trials, key=lambda trial: (_TELLING.index(trial.verdict), trial.index), default=None)
+
+
+_TELLING: Final[tuple[Verdict, ...]] = ("failed", "warned", "passed", "errored")
 
 
 # --- calls
@@ -385,7 +388,7 @@ def _wanted(call: ExpectedCall) -> ToolCall:
 def _spreads(trials: Sequence[TrialReport]) -> Iterator[Spread]:
     """Every expected call, its arguments, and every other check, over the trials that have a score."""
     scored = [trial for trial in trials if trial.score is not None]
-    if not scored:
+    if len(scored) < 2:
         return
     rows = [_expected_rows(trial) for trial in scored]
     for name in dict.fromkeys(name for found in rows for name in found):
@@ -404,7 +407,7 @@ def _spreads(trials: Sequence[TrialReport]) -> Iterator[Spread]:
             yield _spread(name, scores, checks[0].weight)
 
 
-_RIGHT_TOOL = frozenset({"matched", "wrong_argument", "out_of_order"})
+_RIGHT_TOOL: Final = frozenset({"matched", "wrong_argument", "out_of_order"})
 
 
 def _expected_rows(trial: TrialReport) -> dict[str, CallRow]:
@@ -436,11 +439,15 @@ def _numbered(name: str, taken: Mapping[str, object]) -> str:
 
 
 def _spread(name: str, scores: Sequence[float], weight: float | None) -> Spread:
-    return Spread(name=name, trials=len(scores), mean=fmean(scores), deviation=_deviation(scores), weight=weight)
+    mean = fsum(scores) / len(scores)
+    return Spread(name=name, trials=len(scores), mean=mean, deviation=_deviation(scores), weight=weight)
 
 
 def _deviation(scores: Sequence[float]) -> float | None:
-    return pstdev(scores) if len(scores) > 1 else None
+    if len(scores) < 2:
+        return None
+    mean = fsum(scores) / len(scores)
+    return sqrt(fsum((score - mean) ** 2 for score in scores) / len(scores))
 
 
 # --- several runs
