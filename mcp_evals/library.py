@@ -161,11 +161,12 @@ def select_cases(suite: Suite, ids: Sequence[str] | None = None, tags: Sequence[
 
 
 def _chosen(source: ServerTools, tools: tuple[ToolDefinition, ...]) -> tuple[ToolDefinition, ...]:
+    offered = tuple(tool.model_copy(update={"origin": source.server}) for tool in tools)
     if source.only is None:
-        return tools
+        return offered
     names = [tool.name for tool in tools]
     missing = [name for name in source.only if name not in names]
     if missing:
         problem = f'server "{source.server}" has no tool "{missing[0]}"{did_you_mean(missing[0], names)}'
         raise InvalidFileError([Problem(problem)])
-    return tuple(tool for tool in tools if tool.name in source.only)
+    return tuple(tool for tool in offered if tool.name in source.only)

@@ -3,14 +3,13 @@
 The protocol library loads when the first server is reached.
 """
 
+from mcp_evals.live_tools.servers import LiveServers
 from mcp_evals.live_tools.settings import ServerSettings, read_servers
 from mcp_evals.live_tools.snapshots import ToolChange, ToolDiff, diff_tools, write_snapshot
-from mcp_evals.live_tools.toolbox import Allow, LiveToolbox
 from mcp_evals.live_tools.tools import ToolCache, fetch_tools
 
 __all__ = [
-    "Allow",
-    "LiveToolbox",
+    "LiveServers",
     "ServerSettings",
     "ToolCache",
     "ToolChange",

@@ -60,6 +60,10 @@ class ServerSettings(Model):
         default=None, validation_alias=AliasChoices("transport", "type")
     )
     """`stdio`, `http` (streamable HTTP) or `sse` (its forerunner); None: by what else is given."""
+    allow: Literal["read_only", "all"] = "read_only"
+    """Which of its tools a run may really run: those that declare themselves read-only, or all."""
+    call_timeout_s: float = Field(default=60.0, gt=0)
+    """Seconds that one call may take."""
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:

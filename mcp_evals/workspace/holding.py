@@ -4,8 +4,7 @@ A run belongs to the workspace, not to the call that started it.
 """
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -22,11 +21,11 @@ from mcp_evals.errors import (
 from mcp_evals.limits import Meter, price_usd
 from mcp_evals.results import Run, TargetSpec
 from mcp_evals.runner import Job, Planned, TrialEvent, hold_trials
-from mcp_evals.stubs import StubToolbox
 from mcp_evals.suite import Suite
 from mcp_evals.targets.base import Target
 from mcp_evals.workspace.shared import Active
 from mcp_evals.workspace.targets import Targets, unknown_price
+from mcp_evals.workspace.toolboxes import Toolboxes
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +59,9 @@ class Holding(Targets):
             raise UsageError(f"run {run.id} is being held by another process; wait for it, or cancel it there")
         on_track = suite.on_track(run.track)
         total = sum(run.settings.trials * case.phrasings for case in on_track.cases if case.id in run.case_ids)
-        active = self._active[run.id] = Active(total, total - len(planned))
+        toolboxes = Toolboxes(on_track, self.settings.servers)
+        self.store.update_run(run.id, notes=tuple(dict.fromkeys((*run.notes, *toolboxes.refusals()))))
+        active = self._active[run.id] = Active(total, total - len(planned), toolboxes)
         provider = TargetSpec.parse(run.target).provider
         expected_usd = self.store.past_cost(run.suite, run.target).mean_cost_usd
         job = Job(
@@ -69,7 +70,7 @@ class Holding(Targets):
             planned=planned,
             target=target,
             tools=on_track.tools_of,
-            toolbox=_stubbed,
+            toolbox=toolboxes.of,
             meter=Meter(run.settings.max_cost_usd, run.settings.max_calls, expected_usd),
             price=partial(price_usd, provider) if self._is_own_endpoint(provider) else unknown_price,
         )
@@ -84,7 +85,8 @@ class Holding(Targets):
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._beat, run_id)
                     try:
-                        await work()
+                        async with active.toolboxes:
+                            await work()
                         status = "completed"
                     except LimitError as found:
                         status, error = "cancelled", str(found)
@@ -146,8 +148,3 @@ class Holding(Targets):
         for active in held.values():
             left = None if deadline is None else max(0.0, deadline - anyio.current_time())
             await self._wait(active, left, tell)
-
-
-@asynccontextmanager
-async def _stubbed(planned: Planned) -> AsyncGenerator[StubToolbox]:
-    yield StubToolbox(planned.case)

@@ -15,6 +15,7 @@ from mcp_evals.settings import Settings
 from mcp_evals.store import Store
 from mcp_evals.suite import Suite
 from mcp_evals.summary import summarize
+from mcp_evals.workspace.toolboxes import Toolboxes
 
 STORE_FILE: Final = "mcp-evals.sqlite"
 
@@ -22,8 +23,9 @@ STORE_FILE: Final = "mcp-evals.sqlite"
 class Active:
     """A run that this process holds."""
 
-    def __init__(self, total: int, done: int) -> None:
+    def __init__(self, total: int, done: int, toolboxes: Toolboxes) -> None:
         self.total, self.done, self.latest = total, done, ""
+        self.toolboxes = toolboxes
         self.scope = CancelScope()
         self.finished = Event()
         self.by_user = False

@@ -51,6 +51,11 @@ def hang_in_a_call() -> None:
     wire.serve(tools_list=wire.listing(wire.tool("slow", readOnlyHint=True)), tools_call=call)
 
 
+def answer_slowly() -> None:
+    answer = {"content": [{"type": "text", "text": "at last"}]}
+    wire.serve(tools_list=wire.listing(wire.tool("slow", readOnlyHint=True)), tools_call=lambda _: answer)
+
+
 def flood_stderr() -> None:
     def tools(_: dict[str, Any]) -> dict[str, Any]:
         sys.stderr.write("noise " * 1_000_000)
