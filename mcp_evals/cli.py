@@ -24,7 +24,7 @@ def main() -> None:
 
 def serve(arguments: Sequence[str]) -> None:
     """Serve MCP over stdio, or over HTTP."""
-    given = _parsed(arguments)
+    given = parsed(arguments)
     # Importing makes hundreds of thousands of objects that all stay: collecting among them only costs time.
     gc.disable()
     from mcp_evals.errors import EvalsError  # the whole server loads here, after the arguments are known to be right
@@ -47,7 +47,8 @@ def serve(arguments: Sequence[str]) -> None:
     serve_stdio(settings)
 
 
-def _parsed(arguments: Sequence[str]) -> Namespace:
+def parsed(arguments: Sequence[str]) -> Namespace:
+    """The arguments of `serve`; a wrong one ends the process with 2."""
     parser = ArgumentParser(prog="mcp-evals serve", description="Serve evals to an MCP host over stdio, or over HTTP.")
     parser.add_argument("--config", type=Path, help="configuration file (default: mcp-evals.toml, found upward)")
     parser.add_argument("--suites", type=Path, action="append", default=[], help="folder with suites; may be repeated")
