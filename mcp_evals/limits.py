@@ -133,3 +133,8 @@ class Meter:
             self.unknown += 1
         else:
             self.spent_usd += cost_usd
+
+    def add(self, cost_usd: float | None, calls: int) -> None:
+        """Count what was spent beside the trials themselves, as on a judge (None: unknown)."""
+        self.spent_usd += cost_usd or 0.0
+        self.calls += calls

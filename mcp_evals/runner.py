@@ -7,22 +7,29 @@ Knows no MCP, no command line and no file.
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 import anyio
 from anyio import CapacityLimiter, to_thread
 
-from mcp_evals.conversation import Task, ToolDefinition, Transcript
-from mcp_evals.errors import LimitError, StoreError, TargetError
+from mcp_evals.conversation import Task, ToolCall, ToolDefinition, Transcript
+from mcp_evals.errors import LimitError, NotFoundError, StoreError, TargetError
+from mcp_evals.judging.asking import Price, TargetJudge, questions_of
+from mcp_evals.judging.calibrating import Calibration, calibration_id, subject_of
+from mcp_evals.judging.handing import HANDED_IN
 from mcp_evals.limits import Meter
-from mcp_evals.results import CaseScore, Check, Judgement, Run, RunSettings, Trial, TrialError, Usage, Verdict
-from mcp_evals.scoring.case import judged_questions, score_case
+from mcp_evals.model import parse_json
+from mcp_evals.results import CaseScore, Check, Judgement, Run, RunSettings, Trial, TrialError, Verdict
+from mcp_evals.scoring.case import score_case
+from mcp_evals.scoring.judge import OpenQuestion, as_message, by_answer
 from mcp_evals.store import Store
 from mcp_evals.suite import Case, Suite
 from mcp_evals.targets.base import Target, Toolbox
+from mcp_evals.targets.recorded import RecordedTarget
+from mcp_evals.text import shorten
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +37,8 @@ CONSTANT_SEED = 42
 BIG_TRAJECTORY = 50
 """From this many calls on, scoring leaves the event loop, so that it holds up nobody."""
 
-JudgeQuestion = Callable[[str, str, str, str], Awaitable[Judgement]]
-"""Asks a judge: key, criterion, conversation, answer."""
-Price = Callable[[str | None, Usage | None], float | None]
-"""What tokens of a model cost in US dollars; None: unknown."""
+CALIBRATION = "calibration"
+"""Kind of the documents that say how far a judge agrees with people on a criterion."""
 
 
 class Planned(NamedTuple):
@@ -68,7 +73,7 @@ class Job(NamedTuple):
     toolbox: Callable[[Planned], AbstractAsyncContextManager[Toolbox]]
     meter: Meter
     price: Price
-    judge: JudgeQuestion | None = None
+    judge: TargetJudge | None = None
 
 
 def plan_trials(cases: Iterable[Case], settings: RunSettings, done: set[tuple[str, int]]) -> list[Planned]:
@@ -118,20 +123,55 @@ def score_trial(
     duration_s: float | None = None,
 ) -> CaseScore:
     """Score a transcript with everything that the suite asks for: rubric, named metrics, judgements."""
+    given = {judgement.key: judgement for judgement in judgements}
     checks: tuple[Check, ...] = ()
     if metrics := suite.metrics_of(case):
         from mcp_evals.scoring.metrics import score_metrics  # few suites ask for them; the server starts without
 
-        checks = score_metrics(metrics, case, transcript, tools, duration_s)
+        checks = score_metrics(metrics, case, transcript, tools, duration_s, given)
     return score_case(
         case,
         transcript,
         suite.rubric_of(case),
         tools=tools,
-        judgements={judgement.key: judgement for judgement in judgements},
+        judgements=given,
         cost_usd=cost_usd,
         metric_checks=checks,
+        state=suite.state_of(case),
     )
+
+
+def known_judgements(
+    store: Store, questions: Iterable[OpenQuestion], judge: str | None, own: Iterable[Judgement] = ()
+) -> dict[str, Judgement]:
+    """Stored answers to questions by key: those that a trial has of its `own`, else the same judge's.
+
+    Where there is no judge, those that somebody handed in. Whether a judge is calibrated is looked up anew.
+    """
+    had = {judgement.key: judgement for judgement in own}
+    found: dict[str, Judgement] = {}
+    for question in questions:
+        known = had.get(question.key)
+        if known is None or known.score is None:
+            known = _stored_judgement(store, question.key, judge) or known
+        if known is not None:
+            found[question.key] = _with_calibration(store, known, question)
+    return found
+
+
+def _stored_judgement(store: Store, key: str, judge: str | None) -> Judgement | None:
+    if judge is not None:
+        return store.judgement(key, judge)
+    return next((one for one in store.judgements(key) if one.judge.endswith(HANDED_IN)), None)
+
+
+def _with_calibration(store: Store, judgement: Judgement, question: OpenQuestion) -> Judgement:
+    try:
+        stored = store.document(CALIBRATION, calibration_id(judgement.judge, subject_of(question)))
+        calibrated = Calibration.model_validate(stored).calibrated
+    except NotFoundError:
+        calibrated = False
+    return judgement.model_copy(update={"calibrated": calibrated})
 
 
 async def _work(
@@ -169,6 +209,7 @@ async def _hold(job: Job, planned: Planned) -> Trial:
         with anyio.move_on_after(timeout_s) as limit:
             async with job.toolbox(planned) as toolbox:
                 transcript = await job.target.run(_task(job, planned), toolbox)
+                transcript = await _with_state(job, planned.case, transcript, toolbox)
         if limit.cancelled_caught:
             error = TrialError(kind="timeout", message=f"no end after {timeout_s:g} s; raise timeout_s")
     except TargetError as found:
@@ -192,16 +233,38 @@ async def _hold(job: Job, planned: Planned) -> Trial:
     )
 
 
+async def _with_state(job: Job, case: Case, transcript: Transcript, toolbox: Toolbox) -> Transcript:
+    """The transcript with the tools' final state, where the suite says how to ask for it; one that has it keeps it."""
+    rules = job.suite.state_of(case)
+    # What a recording did is long past: a server that is asked now knows nothing of it.
+    past = isinstance(job.target, RecordedTarget)
+    if rules is None or rules.read is None or transcript.state is not None or past:
+        return transcript
+    answer = await toolbox.call(ToolCall(name=rules.read.tool, arguments=rules.read.args))
+    if answer is None or answer.is_error:
+        said = "nobody answers it" if answer is None else shorten(str(answer.content), 200)
+        note = f"the final state could not be read with {rules.read.tool}: {said}"
+        return transcript.model_copy(update={"notes": (*transcript.notes, note)})
+    content = answer.content
+    if isinstance(content, str):
+        with suppress(ValueError):
+            content = parse_json(content)
+    return transcript.model_copy(update={"state": content})
+
+
 async def _score(job: Job, case: Case, trial: Trial, store: Store) -> Trial:
     transcript = trial.transcript
     assert transcript is not None  # noqa: S101  the caller looked
-    judgements = await _judge(job, case, transcript, store)
-    arguments = (case, job.suite, transcript, job.tools(case), judgements, trial.cost_usd, trial.duration_s)
+    judgements: tuple[Judgement, ...] = ()
     try:
+        judgements = await _judge(job, case, transcript, store)
+        arguments = (case, job.suite, transcript, job.tools(case), judgements, trial.cost_usd, trial.duration_s)
         if len(transcript.trajectory) > BIG_TRAJECTORY:
             score = await to_thread.run_sync(score_trial, *arguments)
         else:
             score = score_trial(*arguments)
+    except StoreError:
+        raise
     except Exception as found:
         logger.exception("scoring case %s broke", case.id)
         error = TrialError(kind="internal", message=f"scoring broke: {type(found).__name__}: {found}")
@@ -210,15 +273,19 @@ async def _score(job: Job, case: Case, trial: Trial, store: Store) -> Trial:
 
 
 async def _judge(job: Job, case: Case, transcript: Transcript, store: Store) -> tuple[Judgement, ...]:
-    found: list[Judgement] = []
-    for key, criterion, asked, answer in judged_questions(case, transcript):
-        known = store.judgement(key)
-        if known is None and job.judge is not None:
-            known = await job.judge(key, criterion.judged, asked, answer)
-            store.save_judgement(known)
-        if known is not None:
-            found.append(known)
-    return tuple(found)
+    judge, found = job.judge, dict[str, Judgement]()
+    for questions in by_answer(questions_of(job.suite, case, transcript, job.tools(case))):
+        # Looked up just before it is asked: another trial may have asked meanwhile.
+        found |= known_judgements(store, questions, judge.name if judge else None)
+        left = [question for question in questions if question.key not in found]
+        if judge is not None and left:
+            heard = await judge.ask(as_message(left))
+            job.meter.add(heard.cost_usd, heard.calls)
+            for judgement in heard.judgements if heard.fresh else ():
+                store.save_judgement(judgement)
+            answered = zip(left, heard.judgements, strict=True)
+            found |= {question.key: _with_calibration(store, judgement, question) for question, judgement in answered}
+    return tuple(found.values())
 
 
 def _task(job: Job, planned: Planned) -> Task:

@@ -385,8 +385,16 @@ class Store:
             ).fetchone()
         return None if row is None else _model(Judgement, row["body"])
 
+    def judgements(self, key: str) -> tuple[Judgement, ...]:
+        """Every judge's answer to the question of that key, the latest first."""
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT body FROM judgement WHERE key = ? ORDER BY asked_at DESC, rowid DESC", (key,)
+            ).fetchall()
+        return tuple(_model(Judgement, row["body"]) for row in rows)
+
     def save_judgement(self, judgement: Judgement) -> None:
-        """Store a judge's answer; it takes the place of its earlier one to the same question."""
+        """Store a judge's answer; it takes the place of its earlier one to the same question, whose cost stays counted."""
         with self._writing() as db:
             _save_judgement(db, judgement)
 
@@ -651,7 +659,9 @@ def _save_evidence(db: sqlite3.Connection, run_id: str, trial_id: int, trial: Tr
     )
     for judgement in trial.judgements:
         address = (judgement.key, judgement.judge)
-        if db.execute("SELECT 1 FROM judgement WHERE key = ? AND judge = ?", address).fetchone() is None:
+        known = db.execute("SELECT 1 FROM judgement WHERE key = ? AND judge = ?", address).fetchone()
+        # A judge that could not be heard is asked again another time.
+        if known is None and judgement.readable:
             _save_judgement(db, judgement)
         db.execute(
             "UPDATE judgement SET paid_by = ? WHERE key = ? AND judge = ? AND paid_by IS NULL", (run_id, *address)
@@ -661,7 +671,7 @@ def _save_evidence(db: sqlite3.Connection, run_id: str, trial_id: int, trial: Tr
 def _save_judgement(db: sqlite3.Connection, judgement: Judgement) -> None:
     db.execute(
         "INSERT INTO judgement (key, judge, body, cost_usd, asked_at) VALUES (?1, ?2, ?3, ?4, ?5)"
-        " ON CONFLICT (key, judge) DO UPDATE SET body = ?3, cost_usd = ?4, asked_at = ?5",
+        " ON CONFLICT (key, judge) DO UPDATE SET body = ?3, cost_usd = cost_usd + ?4, asked_at = ?5",
         (
             judgement.key,
             judgement.judge,

@@ -607,6 +607,33 @@ def test_each_judge_has_an_answer_of_its_own(store: Store):
     assert (changed, None) == (store.judgement("b2:1"), store.judgement("b2:1", "nobody"))
 
 
+def test_all_judges_of_a_question_are_found_the_latest_first(store: Store):
+    other = JUDGEMENT.model_copy(update={"judge": "anthropic:claude", "score": 0.0})
+    store.save_judgement(JUDGEMENT)
+    store.save_judgement(other)
+
+    assert (other, JUDGEMENT) == store.judgements("b2:1")
+    assert () == store.judgements("b2:2")
+
+
+def test_a_judge_that_was_asked_twice_has_cost_twice(store: Store):
+    store.create_run(RUN, SUITE)
+    store.save_judgement(JUDGEMENT)
+    store.save_judgement(JUDGEMENT)
+    store.add_trial(RUN.id, TRIAL)
+
+    assert 1.0 == store.judge_cost(RUN.id)
+
+
+def test_a_judge_that_could_not_be_heard_is_kept_with_the_trial_and_answers_no_other(store: Store):
+    silent = JUDGEMENT.model_copy(update={"score": None, "readable": 0, "cost_usd": None})
+    store.create_run(RUN, SUITE)
+    store.add_trial(RUN.id, TRIAL.model_copy(update={"judgements": (silent,)}))
+
+    assert (silent,) == store.trial(RUN.id, "refund", 0).judgements
+    assert () == store.judgements("b2:1")
+
+
 def test_the_judge_is_paid_once_by_the_run_that_asked_first(store: Store):
     for run_id in ("first", "second", "unjudged"):
         store.create_run(RUN.model_copy(update={"id": run_id}), SUITE)

@@ -155,17 +155,28 @@ def conversation_text(invocations: Iterable[Invocation]) -> str:
     return "\n".join(line for invocation in invocations for line in _invocation_lines(invocation, whole=True))
 
 
-def in_messages(questions: Iterable[OpenQuestion]) -> tuple[JudgeQuestion, ...]:
-    """Questions as they are asked: in one message what is to be decided on one answer, each once."""
-    by_answer: dict[tuple[str, str], dict[str, OpenQuestion]] = {}
+def by_answer(questions: Iterable[OpenQuestion]) -> tuple[tuple[OpenQuestion, ...], ...]:
+    """Questions as they are asked together: what is to be decided on one answer, each once, not too many at a time."""
+    found: dict[tuple[str, str], dict[str, OpenQuestion]] = {}
     for question in questions:
-        by_answer.setdefault((question.conversation, question.answer), {})[question.key] = question
+        found.setdefault((question.conversation, question.answer), {})[question.key] = question
     return tuple(
-        JudgeQuestion(criteria=_named(asked[start : start + MAX_CRITERIA]), conversation=conversation, answer=answer)
-        for (conversation, answer), listed in by_answer.items()
-        for asked in [list(listed.values())]
-        for start in range(0, len(asked), MAX_CRITERIA)
+        tuple(listed.values())[start : start + MAX_CRITERIA]
+        for listed in found.values()
+        for start in range(0, len(listed), MAX_CRITERIA)
     )
+
+
+def as_message(questions: Sequence[OpenQuestion]) -> JudgeQuestion:
+    """Questions on one answer as one message; criteria of no name, or of one that is taken, are numbered."""
+    names = Counter(question.id for question in questions)
+    criteria: list[Criterion] = []
+    for number, question in enumerate(questions, start=1):
+        name = question.id if question.id and names[question.id] == 1 else f"c{number}"
+        while name != question.id and name in names:
+            name += "_"
+        criteria.append(Criterion(id=name, text=question.criterion))
+    return JudgeQuestion(criteria=tuple(criteria), conversation=questions[0].conversation, answer=questions[0].answer)
 
 
 def judgement_key(criterion: str, conversation: str, answer: str) -> str:
@@ -184,6 +195,12 @@ def read_verdicts(answers: Sequence[JudgeAnswer], criteria: Sequence[Criterion])
     """
     samples = [_sample(answer, criteria) for answer in answers]
     return {criterion.id: tuple(sample[criterion.id] for sample in samples) for criterion in criteria}
+
+
+def verdict_word(text: str) -> bool | None:
+    """The verdict that a word alone stands for; None where it stands for none."""
+    word = text.strip(" \t\r\n*_`.!\"'").lower()
+    return True if word in _YES else False if word in _NO else None
 
 
 def aggregate(samples: Sequence[JudgeVerdict], quorum: float) -> Agreed:
@@ -272,18 +289,6 @@ def _tool_lines(calls: Iterable[ToolCall], results: Iterable[ToolResult]) -> lis
         for call in calls
     ]
     return made + [f"[tool {'error' if result.is_error else 'result'}] {result.text}" for result in results]
-
-
-def _named(questions: Sequence[OpenQuestion]) -> tuple[Criterion, ...]:
-    """Criteria under their own ids; those of none, or of one that is taken, are numbered."""
-    taken = Counter(question.id for question in questions)
-    found: list[Criterion] = []
-    for number, question in enumerate(questions, start=1):
-        name = question.id if question.id and taken[question.id] == 1 else f"c{number}"
-        while name in {criterion.id for criterion in found} or (name != question.id and name in taken):
-            name += "_"
-        found.append(Criterion(id=name, text=question.criterion))
-    return tuple(found)
 
 
 # --- reading one answer
@@ -385,15 +390,10 @@ def _verdict(value: Any) -> JudgeVerdict:
     """A verdict with its reason, or a bare one."""
     fields = dict(_pairs(value)) if isinstance(value, dict) else {"verdict": value}
     said, reason = fields.get("verdict"), fields.get("reason")
-    holds = said if isinstance(said, bool) else _word(said) if isinstance(said, str) else None
+    holds = said if isinstance(said, bool) else verdict_word(said) if isinstance(said, str) else None
     if holds is None:
         return JudgeVerdict(None, f"not a verdict: {shorten(json.dumps(said, ensure_ascii=False, default=str), 60)}")
     return JudgeVerdict(holds, reason if isinstance(reason, str) else "")
-
-
-def _word(text: str) -> bool | None:
-    word = text.strip(" \t\r\n*_`.!\"'").lower()
-    return True if word in _YES else False if word in _NO else None
 
 
 def _is_tie(samples: Sequence[JudgeVerdict], readable: int, yes: int, quorum: float) -> bool:
