@@ -1,5 +1,7 @@
 """Commands that turn the cases of other tools into a suite file."""
 
+import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +9,8 @@ import typer
 
 from mcp_evals.commands.door import app, told
 from mcp_evals.errors import UsageError
+from mcp_evals.suites.importers.arcade import read_arcade_suites
+from mcp_evals.suites.importers.arcade_file import TIMEOUT_S
 from mcp_evals.suites.importers.bfcl import read_bfcl, read_bfcl_outputs
 from mcp_evals.suites.importers.engine import read_engine_cases
 from mcp_evals.suites.saving import write_suite
@@ -47,3 +51,24 @@ def import_engine(
     suite = read_engine_cases(file)
     write_suite(suite, output)
     print(f"{output}: {len(suite.cases)} cases")
+
+
+@importing.command("arcade")
+@told
+def import_arcade(
+    file: Annotated[Path, typer.Argument(help="Eval file, such as eval_weather.py; it is run.")],
+    python: Annotated[Path, typer.Option(help="Interpreter that has arcade-evals installed.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The suite file to write; each of several gets its name added.")
+    ],
+    timeout_s: Annotated[float, typer.Option("--timeout", help="Seconds that the eval file may take.")] = TIMEOUT_S,
+) -> None:
+    """Suites of an arcade-evals file, scored by arcade's rules."""
+    found = read_arcade_suites(file, python, timeout_s)
+    for suite in found.suites:
+        name = re.sub(r"\W+", "-", suite.name.lower()).strip("-")
+        path = output if len(found.suites) == 1 else output.with_stem(f"{output.stem}-{name}")
+        write_suite(suite, path)
+        print(f"{path}: {len(suite.cases)} cases")
+    for reason in found.left_out:
+        print(f"left out: {reason}", file=sys.stderr)

@@ -64,6 +64,8 @@ class ArcadeSettings(Model):
     """Version of arcade-mcp that built it."""
     critics: tuple[ArcadeCritic, ...] | None = None
     """All critics of the case, in their order; None: those on its expected calls say it."""
+    order: tuple[str, ...] = ()
+    """The critics' order by field, where they stand on the calls in another: sums of floats, and so ties, depend on it."""
     rubric: ArcadeRubric | None = None
     """The rubric; None: the case's own says it."""
     signatures: dict[str, dict[str, JsonValue]] = Field(default_factory=dict[str, dict[str, JsonValue]])
@@ -155,13 +157,14 @@ def with_placeholders(calls: Iterable[ArcadeCall], critics: Sequence[ArcadeCriti
     return (*critics, *(ArcadeNone(field=field) for field in fields if field not in known))
 
 
-def arcade_critics(calls: Iterable[ExpectedCall]) -> tuple[ArcadeCritic, ...]:
-    """The critics on our expected calls as arcade's, each once.
+def arcade_critics(calls: Iterable[ExpectedCall], order: Sequence[str] = ()) -> tuple[ArcadeCritic, ...]:
+    """The critics on our expected calls as arcade's, each once; those of fields in `order` first, in that order.
 
     Raises:
         UsageError: arcade has no such critic.
     """
-    return tuple(dict.fromkeys(_arcade_critic(critic) for call in calls for critic in call.critics))
+    found = dict.fromkeys(_arcade_critic(critic) for call in calls for critic in call.critics)
+    return tuple(sorted(found, key=lambda critic: order.index(critic.field) if critic.field in order else len(order)))
 
 
 def _arcade_critic(critic: Critic) -> ArcadeCritic:
@@ -243,7 +246,7 @@ def _built(case: Case, settings: ArcadeSettings | None, tools: ArcadeTools) -> A
         return build_arcade_case(case.id, expected, _flat(arcade_critics(calls), calls), tools)
     if settings.critics is not None:
         return ArcadeCase(expected, settings.critics)
-    return ArcadeCase(expected, with_placeholders(expected, arcade_critics(calls)))
+    return ArcadeCase(expected, with_placeholders(expected, arcade_critics(calls, settings.order)))
 
 
 def _calls_alone(case: Case) -> tuple[ExpectedCall, ...]:
