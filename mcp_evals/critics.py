@@ -3,14 +3,13 @@
 A critic that cannot read a value scores 0 and says why; it never raises on what a model wrote.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, cast
 
 from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
 
-from mcp_evals.json_match import ABSENT, Difference, Value, json_difference, json_equal
+from mcp_evals.json_match import ABSENT, Difference, Value, json_difference, json_equal, shown_value
 from mcp_evals.model import Finite, Fraction, Model, NonNegative, parse_json
 from mcp_evals.plugins import load_plugin
 from mcp_evals.text import rouge1, tfidf_cosine
@@ -111,7 +110,7 @@ class Numeric(_Critic):
     def score(self, expected: Value, actual: Value) -> Match:
         wanted, got = _number(expected, cast=self.cast), _number(actual, cast=self.cast)
         if wanted is None or got is None:
-            return Match(0.0, f"{_shown(actual if got is None else expected)} is not a number")
+            return Match(0.0, f"{shown_value(actual if got is None else expected)} is not a number")
         distance = abs(wanted - got)
         if self.tolerance is not None:
             # Decimal fractions such as 0.1 have no exact float, so the limit itself gets a hair of room.
@@ -151,9 +150,9 @@ class Datetime(_Critic):
     def score(self, expected: Value, actual: Value) -> Match:
         wanted, got = _moment(expected, self.timezone), _moment(actual, self.timezone)
         if wanted is None or got is None:
-            return Match(0.0, f"{_shown(actual if got is None else expected)} is not a date or time")
+            return Match(0.0, f"{shown_value(actual if got is None else expected)} is not a date or time")
         if wanted.parts != got.parts:
-            return Match(0.0, f"{_shown(actual)} gives {got.parts}, {_shown(expected)} gives {wanted.parts}")
+            return Match(0.0, f"{shown_value(actual)} gives {got.parts}, {shown_value(expected)} gives {wanted.parts}")
         apart = abs(wanted.epoch_s - got.epoch_s)
         if apart <= self.tolerance_s:
             return PERFECT
@@ -174,7 +173,7 @@ class Similarity(_Critic):
 
     def score(self, expected: Value, actual: Value) -> Match:
         if not isinstance(expected, str) or not isinstance(actual, str):
-            return Match(0.0, f"{_shown(expected if isinstance(actual, str) else actual)} is not text")
+            return Match(0.0, f"{shown_value(expected if isinstance(actual, str) else actual)} is not text")
         return _similar(expected, actual, self.metric, self.pass_at)
 
     def fit(self, expected: Value, actual: Value) -> float:
@@ -196,7 +195,7 @@ class OneOf(_Critic):
     def score(self, expected: Value, actual: Value) -> Match:
         if any(json_equal(value, actual) for value in self.values):
             return PERFECT
-        return Match(0.0, f"{_shown(actual)} is none of {_shown(list(self.values))}")
+        return Match(0.0, f"{shown_value(actual)} is none of {shown_value(list(self.values))}")
 
 
 class SetCritic(_Critic):
@@ -209,14 +208,16 @@ class SetCritic(_Critic):
 
     def score(self, expected: Value, actual: Value) -> Match:
         if not isinstance(expected, list) or not isinstance(actual, list):
-            return Match(0.0, f"{_shown(expected if isinstance(actual, list) else actual)} is not a list")
+            return Match(0.0, f"{shown_value(expected if isinstance(actual, list) else actual)} is not a list")
         missing, extra = _multiset_difference(expected, actual)
         lost = 0 if self.relation == "subset" else len(missing)
         surplus = 0 if self.relation == "superset" else len(extra)
         if not lost and not surplus:
             return PERFECT
         common = len(expected) - len(missing)
-        named = [f"missing {_shown(missing)}"] * bool(lost) + [f"not expected {_shown(extra)}"] * bool(surplus)
+        named = [f"missing {shown_value(missing)}"] * bool(lost) + [f"not expected {shown_value(extra)}"] * bool(
+            surplus
+        )
         return Match(2 * common / (2 * common + lost + surplus), "; ".join(named))
 
 
@@ -236,7 +237,7 @@ class PatternCritic(_Critic):
 
     def score(self, expected: Value, actual: Value) -> Match:
         if not isinstance(actual, str):
-            return Match(0.0, f"{_shown(actual)} is not text")
+            return Match(0.0, f"{shown_value(actual)} is not text")
         return _search(self.pattern, actual)
 
 
@@ -262,7 +263,7 @@ class Range(_Critic):
     def score(self, expected: Value, actual: Value) -> Match:
         number = _number(actual)
         if number is None:
-            return Match(0.0, f"{_shown(actual)} is not a number")
+            return Match(0.0, f"{shown_value(actual)} is not a number")
         if self.low is not None and number < self.low:
             return Match(0.0, f"{number:g} is below {self.low:g}")
         if self.high is not None and number > self.high:
@@ -282,7 +283,7 @@ class Present(_Critic):
     def score(self, expected: Value, actual: Value) -> Match:
         if (actual is not ABSENT) == self.present:
             return PERFECT
-        return Match(0.0, "not given" if self.present else f"given as {_shown(actual)}; it must be left out")
+        return Match(0.0, "not given" if self.present else f"given as {shown_value(actual)}; it must be left out")
 
 
 class Custom(_Critic):
@@ -595,16 +596,11 @@ def _search(pattern: str, text: str) -> Match:
     return PERFECT if found else Match(0.0, f"/{pattern}/ finds nothing")
 
 
-def _shown(value: Value, limit: int = 60) -> str:
-    text = "nothing" if value is ABSENT else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= limit else f"{text[:limit]}…"
-
-
 def _difference_text(found: Difference, expected: Value, actual: Value) -> str:
     if found.path:
         return f"{found.path} {found.reason}"
-    if found.reason == "differs":
+    if found.is_value:
         if isinstance(expected, dict) and "optional" in expected:
             expected = expected["optional"]
-        return f"{_shown(actual)} is not {_shown(expected)}"
+        return f"{shown_value(actual)} is not {shown_value(expected)}"
     return found.reason

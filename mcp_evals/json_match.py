@@ -3,6 +3,7 @@
 Knows no critic and no score.
 """
 
+import json
 from collections.abc import Hashable
 from enum import Enum
 from typing import Any, Final, NamedTuple
@@ -31,6 +32,8 @@ class Difference(NamedTuple):
     """Dotted path inside the value; empty for the value itself."""
     reason: str
     """What differs."""
+    is_value: bool = False
+    """Whether one plain value stands where another was expected."""
 
 
 def json_equal(expected: Value, actual: Value) -> bool:
@@ -55,7 +58,15 @@ def json_difference(expected: Value, actual: Value, path: str = "") -> Differenc
         return _list_difference(expected, actual, path)
     if _json_type(expected) != _json_type(actual):
         return Difference(path, f"is {_json_type(actual)}, not {_json_type(expected)}")
-    return None if expected == actual else Difference(path, "differs")
+    if expected == actual:
+        return None
+    return Difference(path, f"{shown_value(actual)} is not {shown_value(expected)}", is_value=True)
+
+
+def shown_value(value: Value, limit: int = 60) -> str:
+    """The value as JSON, cut."""
+    text = "nothing" if value is ABSENT else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def wildcard_value(expected: Value) -> bool:

@@ -51,6 +51,8 @@ class Settings(Model):
     """Bounds on what runs may spend and do at once."""
     judge: str | None = None
     """Target that judges where a suite names none."""
+    simulator: str | None = None
+    """Target that plays the user of a scenario where the scenario names none."""
     file: Path | None = None
     """The configuration file that was read."""
 
@@ -87,6 +89,7 @@ class _File(Model):
     paths: _Paths = _Paths()
     limits: Limits = Limits()
     judge: str | None = None
+    simulator: str | None = None
 
 
 def load_settings(
@@ -124,6 +127,7 @@ def load_settings(
         servers={**read.servers, **(read_servers(servers) if servers else {})},
         limits=read.limits.model_copy(update={k: v for k, v in (limits or {}).items() if v is not None}),
         judge=environ.get("MCP_EVALS_JUDGE") or read.judge,
+        simulator=environ.get("MCP_EVALS_SIMULATOR") or read.simulator,
         file=path,
     )
 

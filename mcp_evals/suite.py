@@ -205,9 +205,42 @@ class Scenario(Model):
     persona: str | None = None
     """Who the user is: `expert`, `novice`, `evaluator`, or a description."""
     max_turns: int = Field(default=10, ge=1, le=100)
-    """User messages at most."""
+    """User messages at most, the opening among them."""
     replies: tuple[str, ...] | None = None
     """A scripted user: the messages after the opening; the conversation stops when they are used up."""
+    target: str | None = None
+    """Target that plays the user, such as `openai:gpt-5`; None: the `simulator` of the configuration."""
+    stop_signal: str = Field(default="</finished>", min_length=1)
+    """What the user says when the plan is done; the message that has it is not sent."""
+
+
+class StateReading(Model):
+    """A tool call that tells the state of a live server."""
+
+    tool: str = Field(min_length=1)
+    """The tool that is called when the conversation is over."""
+    args: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
+    """What it is called with."""
+
+
+class ToolState(Model):
+    """A state that tools keep: of stubs, by what their calls change; of a live server, by asking it."""
+
+    initial: JsonValue = None
+    """The state before the first call, an object."""
+    changes: dict[str, dict[str, JsonValue]] = Field(default_factory=dict[str, dict[str, JsonValue]])
+    """What a call of a tool does, unless it fails: dotted path to new value. `{name}` in a path and `{arg: name}` as a value
+    stand for the call's argument; `{append: value}` adds to a list, `{delete: true}` takes the entry away."""
+    read: StateReading | None = None
+    """Ask for the state instead, when the conversation is over."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.read is not None and (self.changes or self.initial is not None):
+            raise ValueError("give either `read`, or `initial` and `changes`")
+        if self.read is None and not isinstance(self.initial, dict):
+            raise ValueError("`initial` must be an object, `{}` where nothing is there yet; or give `read`")
+        return self
 
 
 class TrackOverride(Model):
@@ -256,6 +289,8 @@ class Case(Model):
     """What is different on a track."""
     group: str | None = None
     """Cases of one group stand or fall together: statistics count the group once."""
+    state: ToolState | None = None
+    """Replaces the suite's state."""
     max_steps: int | None = Field(default=None, ge=1, le=1000)
     """Responses of the model that one user message may take."""
     metadata: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
@@ -356,6 +391,8 @@ class Suite(Model):
     """What holds for every case that does not say otherwise."""
     judge: JudgeSettings = JudgeSettings()
     """Which model judges, and how."""
+    state: ToolState | None = None
+    """The state that the tools keep, for `expect.state`."""
     metrics: dict[str, MetricSettings | float] = Field(default_factory=dict[str, MetricSettings | float])
     """Named metrics of other systems, for every case."""
     metadata: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
@@ -383,6 +420,10 @@ class Suite(Model):
     def metrics_of(self, case: Case) -> dict[str, MetricSettings | float]:
         """The named metrics that score a case: its own over the suite's."""
         return {**self.metrics, **(case.metrics or {})}
+
+    def state_of(self, case: Case) -> ToolState | None:
+        """The state that the tools of a case keep."""
+        return case.state or self.state
 
     def on_track(self, track: str | None) -> "Suite":
         """The suite as it is on a track: its tools, and its cases as they are there."""

@@ -11,7 +11,8 @@ from mcp_evals.json_match import json_difference
 from mcp_evals.results import AlignedCall, CaseScore, Check, Judgement
 from mcp_evals.scoring.calls import SURPLUS, Fit, Names, fit_calls
 from mcp_evals.scoring.judge import NO_JUDGE, conversation_before, judge_status, judgement_key
-from mcp_evals.suite import Case, Expect, Limits, Rubric, Turn
+from mcp_evals.scoring.state import state_after
+from mcp_evals.suite import Case, Expect, Limits, Rubric, ToolState, Turn
 
 
 def score_case(
@@ -23,19 +24,20 @@ def score_case(
     judgements: Mapping[str, Judgement] | None = None,
     cost_usd: float | None = None,
     metric_checks: Iterable[Check] = (),
+    state: ToolState | None = None,
 ) -> CaseScore:
     """Score, verdict and evidence of one conversation.
 
     `tools` are those that were on offer: they tell hallucinated tools and the schema's defaults. `judgements` are a
     judge's answers by question; a judged criterion without one is not evaluated. `metric_checks` are checks made
-    elsewhere, of named metrics. A judge that was not compared with people fails no case alone: it warns.
+    elsewhere, of named metrics. `state` says what calls change, where the tools keep a state. A judge that was not compared with people fails no case alone: it warns.
     """
     if rubric.convention == "arcade":
         from mcp_evals.scoring.arcade import score_case_by_arcade  # few suites ask for it; the server starts without
 
         return _gated(score_case_by_arcade(case, transcript, rubric, tools=tools), tuple(metric_checks))
     evidence = _Evidence(rubric, Names(rubric, tools), judgements or {}, cost_usd)
-    scopes = _scopes(case, transcript)
+    scopes = _scopes(case, transcript, state)
     parts = [evidence.of(expect, scope) for expect, scope in scopes]
     extra = tuple(metric_checks)
     # Named metrics are gates: where something else is scored, one that passes must not lift the mean.
@@ -79,26 +81,34 @@ class _Scope(NamedTuple):
         return conversation_before(self.transcript, self.turn)
 
 
-def _scopes(case: Case, transcript: Transcript) -> list[tuple[Expect, _Scope]]:
+def _scopes(case: Case, transcript: Transcript, rules: ToolState | None = None) -> list[tuple[Expect, _Scope]]:
     whole = _Scope(
         None,
         transcript,
         transcript.trajectory,
         transcript.final_text,
         transcript.steps,
-        transcript.state,
+        _state(rules, transcript, len(transcript.invocations)),
     )
     if not case.turns:
         return [(case.expect, whole)]
-    turns = [(turn.expect, _turn_scope(turn, index, transcript)) for index, turn in enumerate(case.turns)]
+    turns = [(turn.expect, _turn_scope(turn, index, transcript, rules)) for index, turn in enumerate(case.turns)]
     return [*turns, (case.expect, whole)] if case.expect != Expect() else turns
 
 
-def _turn_scope(turn: Turn, index: int, transcript: Transcript) -> _Scope:
+def _turn_scope(turn: Turn, index: int, transcript: Transcript, rules: ToolState | None) -> _Scope:
     said = transcript.invocations
     # A conversation that broke off has no such turn: its expectations meet silence.
     invocation = said[index] if index < len(said) else Invocation(user=str(turn.user))
-    return _Scope(index, transcript, invocation.trajectory, invocation.final_text, invocation.steps, transcript.state)
+    state = _state(rules, transcript, index + 1)
+    return _Scope(index, transcript, invocation.trajectory, invocation.final_text, invocation.steps, state)
+
+
+def _state(rules: ToolState | None, transcript: Transcript, turns: int) -> JsonValue:
+    """The state after so many turns: worked out where the suite says how, else as it was read at the end."""
+    if rules is not None and rules.read is None:
+        return state_after(rules, transcript.invocations[:turns])
+    return transcript.state if turns >= len(transcript.invocations) else None
 
 
 # --- evidence
@@ -309,7 +319,12 @@ def _limit_check(name: str, limit: float, measured: float | None) -> Check:
 
 def _state_check(expected: JsonValue, scope: _Scope) -> Check:
     if scope.state is None:
-        return Check(name="state", score=None, expected=expected, reason="not evaluated: the tools kept no state")
+        return Check(
+            name="state",
+            score=None,
+            expected=expected,
+            reason="not evaluated: no state is known; say in the suite's `state` what calls change, or how to read it",
+        )
     found = json_difference(expected, scope.state)
     reason = None if found is None else f"state{'.' if found.path else ''}{found.path} {found.reason}"
     return Check(name="state", score=float(found is None), expected=expected, actual=scope.state, reason=reason)

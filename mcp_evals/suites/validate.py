@@ -12,11 +12,12 @@ from mcp_evals.json_match import wildcard_value
 from mcp_evals.plugins import plugin_names
 from mcp_evals.scoring.calls import Names, score_arguments
 from mcp_evals.scoring.metrics import check_metric
-from mcp_evals.suite import Case, Expect, ExpectedCall, MetricSettings, Rubric, Suite
+from mcp_evals.scoring.state import state_arguments
+from mcp_evals.suite import Case, Expect, ExpectedCall, MetricSettings, Rubric, Suite, ToolSource, ToolState
 from mcp_evals.suites.messages import as_list, as_object
 from mcp_evals.suites.places import Place, place_text
 from mcp_evals.suites.reading import LoadedSuite
-from mcp_evals.text import shorten
+from mcp_evals.text import fold_tool_name, shorten
 
 
 class Findings(NamedTuple):
@@ -86,8 +87,10 @@ def _of_whole(suite: Suite) -> Iterator[_Finding]:
         tools = [source for source in sources if isinstance(source, ToolDefinition)]
         yield from (_Finding(place, problem.message) for problem in tool_name_problems(tools))
     yield from _of_metrics(suite.metrics, ("metrics",))
+    yield from _of_state(suite.state, suite.tools, ("state",))
     for index, case in enumerate(suite.cases):
         yield from _of_metrics(case.metrics or {}, ("cases", index, "metrics"))
+        yield from _of_state(case.state, suite.tools if case.tools is None else case.tools, ("cases", index, "state"))
         for track in case.by_track:
             if track not in suite.tracks:
                 message = f'no track "{track}"{did_you_mean(track, list(suite.tracks))}'
@@ -124,6 +127,23 @@ def _of_metrics(metrics: Mapping[str, MetricSettings | float], place: Place) -> 
             check_metric(name, settings)
         except UsageError as error:
             yield _Finding((*place, name), str(error))
+
+
+def _of_state(state: ToolState | None, sources: Sequence[ToolSource], place: Place) -> Iterator[_Finding]:
+    """Tools and arguments that the changes speak of and that are not there."""
+    tools = {fold_tool_name(source.name): source for source in sources if isinstance(source, ToolDefinition)}
+    if state is None or not tools:
+        return
+    for name, changes in state.changes.items():
+        tool = tools.get(fold_tool_name(name))
+        if tool is None:
+            known = [tool.name for tool in tools.values()]
+            yield _Finding((*place, "changes", name), f'no tool "{name}"{did_you_mean(name, known)}')
+            continue
+        for path, value in changes.items():
+            for argument in sorted(state_arguments(path, value) - {*tool.parameters}):
+                hint = did_you_mean(argument, [*tool.parameters])
+                yield _Finding((*place, "changes", name, path), f'"{tool.name}" has no argument "{argument}"{hint}')
 
 
 def _expectations(
