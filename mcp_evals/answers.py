@@ -4,6 +4,7 @@ Each has a plain-text form in `reports/text.py` with the same facts.
 """
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import Field, JsonValue
 
@@ -229,6 +230,56 @@ class TrialAnswer(Model):
     """The subject gave itself this score."""
     next_step: str = ""
     """What to call or do next."""
+
+
+class AttemptAnswer(Model):
+    """A case that is handed out: all that a subject may see of it, and never what is expected."""
+
+    attempt_id: str
+    """Handle of the attempt, by which it is answered."""
+    run_id: str
+    """The run of target `self` that it belongs to."""
+    suite: str
+    """Name of the suite."""
+    status: Literal["open", "recorded"] = "open"
+    """`recorded`: it is answered, and what came of it is not told."""
+    number: int
+    """Which case of the run it is, from 1."""
+    total: int
+    """How many the run has."""
+    system: str | None = None
+    """System prompt; None also while an attempt goes on."""
+    history: tuple[JsonValue, ...] = ()
+    """Earlier messages."""
+    user: str | None = None
+    """The message to be answered now; None where results are to be answered."""
+    results: tuple[str, ...] = ()
+    """What the tools answered to the last calls, in their order."""
+    tools: tuple[JsonValue, ...] = ()
+    """The tools on offer; empty also while an attempt goes on."""
+    next_step: str
+    """What to call next."""
+
+
+class SavedCase(Model):
+    """A case that was written into a suite file, or would be."""
+
+    suite: str
+    """Name of the suite."""
+    case: str
+    """Id of the case."""
+    file: str
+    """The file."""
+    written: bool
+    """Whether the file was changed."""
+    created: bool
+    """Whether the case is new."""
+    diff: str
+    """Unified diff of the file."""
+    notes: tuple[str, ...] = ()
+    """What a reader has to know, such as how sure a proposed expectation is."""
+    next_step: str
+    """What to call next."""
 
 
 class RunLine(Model):

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from mcp_evals.answers import (
+    AttemptAnswer,
     CallLine,
     CheckLine,
     RunAnswer,
     RunList,
+    SavedCase,
     SuiteList,
     SuiteView,
     TargetList,
@@ -19,14 +21,14 @@ from mcp_evals.answers import (
     TrialAnswer,
 )
 from mcp_evals.model import Model
-from mcp_evals.results import Comparison, ComparisonTable, Estimate, Tally
+from mcp_evals.reports.words import MARKS, counts, listed, percent, plural, points, price
+from mcp_evals.results import Comparison, ComparisonTable
 from mcp_evals.text import shorten
 
 LINE: Final = 160
 """Characters of a reason or value in one line."""
 HARD_CAP: Final = 30_000
 """Characters of a whole answer; hosts cut or refuse longer ones."""
-_MARKS: Final = {"passed": "pass", "warned": "warn", "failed": "FAIL", "errored": "ERROR"}
 
 
 def answer_text(answer: Model) -> str:
@@ -53,7 +55,7 @@ def suites_text(answer: SuiteList) -> str:
     """The suites, one a line."""
     if not answer.suites:
         return f"No suites in {', '.join(answer.folders)}. Write one there; evals://schema has the format."
-    lines = [f"{len(answer.suites)} suite{_s(len(answer.suites))}:"]
+    lines = [f"{len(answer.suites)} suite{plural(len(answer.suites))}:"]
     for suite in answer.suites:
         facts = [f"{suite.cases} cases"]
         if suite.tags:
@@ -78,7 +80,7 @@ def suites_text(answer: SuiteList) -> str:
 def suite_text(answer: SuiteView) -> str:
     """A suite and a page of its cases."""
     lines = [
-        f"{answer.name}: {answer.total} case{_s(answer.total)}"
+        f"{answer.name}: {answer.total} case{plural(answer.total)}"
         + (f" — {answer.description}" if answer.description else "")
     ]
     if answer.tools:
@@ -114,11 +116,12 @@ def run_text(answer: RunAnswer) -> str:
         f"run {answer.run_id}: {answer.suite} against {answer.target}{track}, {answer.status}, {answer.done} of {answer.total} trials done",
     ]
     if answer.pass_rate:
-        lines.append(f"pass rate {percent(answer.pass_rate)} ({_counts(answer.cases)})")
+        lines.append(f"pass rate {percent(answer.pass_rate)} ({counts(answer.cases)})")
     if answer.score:
         lines.append(f"mean score {percent(answer.score)}")
     if answer.by_tag:
-        lines.append("by tag: " + ", ".join(f"{tag} {share}" for tag, share in answer.by_tag.items()))
+        tags = [f"{tag} {share.replace('/', ' of ')}" for tag, share in answer.by_tag.items()]
+        lines.append(f"cases passed, by tag: {listed(tags)}")
     lines.append(_spending(answer))
     if answer.errors:
         lines.append(
@@ -127,7 +130,7 @@ def run_text(answer: RunAnswer) -> str:
     if answer.failures:
         lines.append("did not pass:")
         lines += [
-            f"- {_MARKS[failed.verdict]} {failed.case} ({failed.trials} trials passed"
+            f"- {MARKS[failed.verdict]} {failed.case} ({failed.trials} trials passed"
             + (f", score {failed.score:.2f}" if failed.score is not None else "")
             + f"): {shorten(failed.reason or '', LINE)}"
             for failed in answer.failures
@@ -148,7 +151,7 @@ def trial_text(answer: TrialAnswer) -> str:
     if answer.reason:
         lines.append(f"because: {shorten(answer.reason, 300)}")
     if answer.self_scored:
-        lines.append("note: the subject gave itself this score")
+        lines.append("note: the subject handed in this answer itself, nobody watched it")
     if answer.form:
         lines.append(f"read as: {answer.form}")
     if answer.calls:
@@ -171,7 +174,7 @@ def runs_text(answer: RunList) -> str:
     """Past runs, one a line."""
     if not answer.runs:
         return "No runs yet. Call run_suite."
-    lines = [f"{len(answer.runs)} run{_s(len(answer.runs))}, newest first:"]
+    lines = [f"{len(answer.runs)} run{plural(len(answer.runs))}, newest first:"]
     for run in answer.runs:
         rate = f", passed {percent(run.pass_rate)}" if run.pass_rate else ""
         named = f' "{run.label}"' if run.label else ""
@@ -196,7 +199,7 @@ def comparison_text(answer: ComparisonTable) -> str:
     if answer.ranks:
         lines.append("rank: " + ", ".join(f"{name} {rank}" for name, rank in answer.ranks.items()))
     if answer.by_tag:
-        lines.append("by tag, exploratory, no claim unless said:")
+        lines.append("difference by tag, exploratory, no claim unless it says so:")
         lines += [f"- {tag}: {line}" for tag, line in answer.by_tag.items()]
     if answer.runs:
         lines.append(f"runs: {', '.join(answer.runs)}")
@@ -208,24 +211,49 @@ def _one_comparison(comparison: Comparison) -> Iterable[str]:
     if comparison.counts:
         yield comparison.counts
     if comparison.difference:
-        digits = 0 if comparison.difference.n < 200 else 1
-        ends = (comparison.difference.low, comparison.difference.high)
-        span = " and ".join(f"{end * 100:+.{digits}f}" for end in ends)
-        yield f"difference {comparison.difference.value * 100:+.{digits}f} points, likely between {span}"
+        yield f"difference {points(comparison.difference)}"
     if comparison.flags:
         yield f"flags: {', '.join(comparison.flags)}"
     for side in (comparison.baseline, comparison.candidate):
         if side:
-            cost = "price unknown" if side.cost_usd is None else f"${side.cost_usd:.4f}"
             wait = "" if side.latency_s is None else f", {side.latency_s:.2f} s a trial"
             errors = f", {side.errored_trials} trials errored" if side.errored_trials else ""
-            yield f"{side.name}: {cost}{wait}{errors}"
+            yield f"{side.name}: {price(side.cost_usd)}{wait}{errors}"
     for word, changed in (("worse", comparison.worse), ("better", comparison.better)):
         for case in changed:
             reason = f": {shorten(case.reason, LINE)}" if case.reason else ""
             yield f"- {word}: {case.case} ({case.baseline} to {case.candidate}){reason}"
     for note in comparison.notes:
         yield f"note: {note}"
+
+
+def attempt_text(answer: AttemptAnswer) -> str:
+    """A case to be answered, or that it is answered."""
+    where = f"case {answer.number} of {answer.total} of run {answer.run_id}"
+    if answer.status == "recorded":
+        return f"RECORDED: {where} is a holdout case, of which nothing is told.\nnext: {answer.next_step}"
+    lines = [f"Answer as the model under test would: {where}, attempt {answer.attempt_id}."]
+    if answer.system is not None:
+        lines.append(f"system: {answer.system}")
+    if answer.tools:
+        lines.append("tools:")
+        lines += [f"- {json.dumps(tool, ensure_ascii=False)}" for tool in answer.tools]
+    lines += [f"earlier: {json.dumps(message, ensure_ascii=False)}" for message in answer.history]
+    lines += [f"tool answered: {result}" for result in answer.results]
+    if answer.user is not None:
+        lines.append(f"user: {answer.user}")
+    return "\n".join([*lines, f"next: {answer.next_step}"])
+
+
+def saved_text(answer: SavedCase) -> str:
+    """What was written, or would be."""
+    what = "new case" if answer.created else "case"
+    done = (
+        f"Saved {what}" if answer.written else f"Not written: {what}" if answer.diff else f"Nothing to change: {what}"
+    )
+    lines = [f"{done} {answer.case} in {answer.file} (suite {answer.suite})"]
+    lines += [f"note: {note}" for note in answer.notes]
+    return "\n".join([*lines, answer.diff.rstrip(), f"next: {answer.next_step}"])
 
 
 def tools_text(answer: ToolsAnswer) -> str:
@@ -246,26 +274,12 @@ def tools_text(answer: ToolsAnswer) -> str:
     return "\n".join(lines)
 
 
-def percent(estimate: Estimate) -> str:
-    """A share with its interval and n: `82% (70% to 90%, n=40)`."""
-    digits = 0 if estimate.n < 200 else 1
-    ends = f"{estimate.low:.{digits}%} to {estimate.high:.{digits}%}"
-    return f"{estimate.value:.{digits}%} ({ends}, n={estimate.n})"
-
-
-def _counts(tally: Tally) -> str:
-    named = [f"{tally.passed} passed", f"{tally.warned} warned", f"{tally.failed} failed", f"{tally.errored} errored"]
-    numbers = (tally.passed, tally.warned, tally.failed, tally.errored)
-    return ", ".join(name for name, n in zip(named, numbers, strict=True) if n) or "nothing scored"
-
-
 def _spending(answer: RunAnswer) -> str:
     if answer.input_tokens is None and answer.output_tokens is None and answer.cost_usd is None:
         return ""
-    cost = "price unknown" if answer.cost_usd is None else f"${answer.cost_usd:.4f}"
-    judge = "" if answer.judge_cost_usd is None else f", judge ${answer.judge_cost_usd:.4f}"
+    judge = "" if answer.judge_cost_usd is None else f", judge {price(answer.judge_cost_usd)}"
     tokens = f"{answer.input_tokens or 0:,} tokens in, {answer.output_tokens or 0:,} out"
-    return f"spent: {cost}{judge} ({tokens})"
+    return f"spent: {price(answer.cost_usd)}{judge} ({tokens})"
 
 
 def _call_lines(call: CallLine) -> Iterable[str]:
@@ -288,10 +302,6 @@ def _check_line(check: CheckLine) -> str:
     return f"- {check.name}{gate} {state}{judge}{reason}"
 
 
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
-
-
 _RENDERERS: Final[Sequence[tuple[type[Model], Callable[[Any], str]]]] = (
     (SuiteList, suites_text),
     (SuiteView, suite_text),
@@ -301,4 +311,6 @@ _RENDERERS: Final[Sequence[tuple[type[Model], Callable[[Any], str]]]] = (
     (RunList, runs_text),
     (ComparisonTable, comparison_text),
     (ToolsAnswer, tools_text),
+    (AttemptAnswer, attempt_text),
+    (SavedCase, saved_text),
 )

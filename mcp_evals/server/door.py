@@ -23,6 +23,9 @@ RUNS: Final = ToolAnnotations(read_only_hint=False, destructive_hint=False, idem
 CHANGES: Final = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=True
 )
+RECORDS: Final = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
+)
 MAX_ERROR: Final = 8_000
 """Characters of an error; hosts trim longer ones."""
 
@@ -67,10 +70,11 @@ def result_of(answer: Model) -> CallToolResult:
 
 def _translated(answer: Answering) -> Callable[..., Awaitable[CallToolResult]]:
     @functools.wraps(answer)
-    async def call(*args: Any, **kwargs: Any) -> CallToolResult:
+    async def call(ctx: Context[Workspace], **arguments: Any) -> CallToolResult:
         try:
-            found = answer(*args, **kwargs)
-            return result_of(await found if inspect.isawaitable(found) else found)
+            found = answer(ctx, **arguments)
+            found = await found if inspect.isawaitable(found) else found
+            return result_of(workspace_of(ctx).for_subject(found))
         except EvalsError as error:
             raise ToolError(capped(str(error), MAX_ERROR)) from error
         except Exception as error:

@@ -5,11 +5,20 @@ from typing import Annotated, Any, Literal
 from mcp.server.mcpserver import Context
 from pydantic import Field, JsonValue
 
-from mcp_evals.answers import RunAnswer, RunList, SuiteList, SuiteView, TargetList, ToolsAnswer, TrialAnswer
+from mcp_evals.answers import (
+    AttemptAnswer,
+    RunAnswer,
+    RunList,
+    SuiteList,
+    SuiteView,
+    TargetList,
+    ToolsAnswer,
+    TrialAnswer,
+)
 from mcp_evals.errors import UsageError
 from mcp_evals.results import ComparisonTable
-from mcp_evals.server.door import CHANGES, READS, RUNS, ToolSpec, progress_of, workspace_of
-from mcp_evals.workspace import MAX_WAIT_S, Workspace
+from mcp_evals.server.door import CHANGES, READS, RECORDS, RUNS, ToolSpec, progress_of, workspace_of
+from mcp_evals.workspace import MAX_WAIT_S, Reveal, Workspace
 
 SuiteName = Annotated[str, Field(description="Suite name, from list_suites")]
 TargetText = Annotated[
@@ -20,6 +29,7 @@ Track = Annotated[str | None, Field(description="Tool set of the suite")]
 Trials = Annotated[int | None, Field(ge=1, le=100, description="Trials of each case; default by suite size")]
 WaitS = Annotated[float, Field(ge=0, le=MAX_WAIT_S, description="Seconds to wait; the run goes on when they are over")]
 Cap = Annotated[float | None, Field(ge=0, description="Spend at most, in US dollars")]
+Tags = Annotated[list[str] | None, Field(description="Only cases with one of these tags")]
 Temperature = Annotated[float | None, Field(ge=0, le=2)]
 
 
@@ -72,7 +82,7 @@ async def run_suite(
     suite: SuiteName,
     target: TargetText,
     track: Track = None,
-    tags: Annotated[list[str] | None, Field(description="Only cases with one of these tags")] = None,
+    tags: Tags = None,
     cases: Annotated[list[str] | None, Field(description="Only these case ids")] = None,
     trials: Trials = None,
     temperature: Temperature = None,
@@ -104,7 +114,7 @@ async def compare_models(
     targets: Annotated[list[str] | None, Field(description="Targets, the baseline first")] = None,
     tracks: Annotated[list[str] | None, Field(description="Tool sets, the baseline first")] = None,
     runs: Annotated[list[str] | None, Field(description="Or past runs, the baseline first")] = None,
-    tags: Annotated[list[str] | None, Field(description="Only cases with one of these tags")] = None,
+    tags: Tags = None,
     trials: Trials = None,
     margin: Annotated[float, Field(gt=0, lt=1, description="A gap that does not matter; 0.05 is 5 points")] = 0.05,
     metric: Annotated[Literal["passed", "score"], Field(description="Pass rate or mean score")] = "passed",
@@ -178,15 +188,36 @@ async def score_transcript(
             description='What was done: {"calls": [{"name", "arguments"}], "text"}, or messages of OpenAI, Anthropic, Gemini'
         ),
     ],
-    suite: Annotated[str | None, Field(description="Score against a case of this suite")] = None,
+    attempt_id: Annotated[str | None, Field(description="Answer this attempt of take_case")] = None,
+    suite: Annotated[str | None, Field(description="Or score against a case of this suite")] = None,
     case: Annotated[str | None, Field(description="Case id")] = None,
     expect: Annotated[
         dict[str, JsonValue] | None,
         Field(description='Or an expectation: {"calls": [{"tool", "args"}], "require", "forbid", "text"}'),
     ] = None,
-) -> TrialAnswer:
+) -> TrialAnswer | AttemptAnswer:
     """Score a transcript that you or anyone made, without running a model."""
-    return await workspace_of(ctx).score_transcript(transcript, suite=suite, case=case, expect=expect)
+    workspace = workspace_of(ctx)
+    if attempt_id is None:
+        return await workspace.score_transcript(transcript, suite=suite, case=case, expect=expect)
+    if suite or case or expect:
+        raise UsageError("an attempt knows its suite and case; give `attempt_id` and `transcript` alone")
+    return await workspace.answer_attempt(attempt_id, transcript)
+
+
+async def take_case(
+    ctx: Context[Workspace],
+    suite: Annotated[str | None, Field(description="Begins a run on this suite")] = None,
+    run_id: Annotated[str | None, Field(description="Or goes on with this run")] = None,
+    case: Annotated[str | None, Field(description="Case id")] = None,
+    tags: Tags = None,
+    track: Track = None,
+    reveal: Annotated[
+        Reveal, Field(description="What you are told afterwards: passed or not; what was wrong; the right answer too")
+    ] = "hints",
+) -> AttemptAnswer:
+    """Take an eval case yourself: prompt and tools, never the expectation; answer it with score_transcript."""
+    return await workspace_of(ctx).take_case(suite, run_id=run_id, case=case, tags=tags, track=track, reveal=reveal)
 
 
 async def inspect_tools(
@@ -207,7 +238,8 @@ TOOLS: tuple[ToolSpec, ...] = (
     ToolSpec(get_run, READS),
     ToolSpec(list_runs, READS),
     ToolSpec(control_run, CHANGES),
-    ToolSpec(score_transcript, READS),
+    ToolSpec(score_transcript, RECORDS),
+    ToolSpec(take_case, RECORDS),
     ToolSpec(inspect_tools, READS),
 )
 """In the order in which hosts show them."""

@@ -1,6 +1,7 @@
 """One method for each thing that a user can ask. The MCP server and the command line are doors to it.
 
-Knows no MCP and no terminal. Each part stands on the one before: what is shared, targets, holding, runs, comparisons.
+Knows no MCP and no terminal. Each part stands on the one before: what is shared, targets, holding, runs, comparisons,
+what is withheld from a subject, attempts; captures beside them.
 """
 
 import os
@@ -10,17 +11,17 @@ from contextlib import asynccontextmanager
 import anyio
 
 from mcp_evals.settings import Settings
-from mcp_evals.workspace.comparisons import Comparisons
+from mcp_evals.workspace.attempts import Attempts
+from mcp_evals.workspace.captures import Captures
+from mcp_evals.workspace.feedback import Reveal
 from mcp_evals.workspace.holding import MAX_WAIT_S, Progress
 from mcp_evals.workspace.runs import Action, default_trials
 from mcp_evals.workspace.shared import STORE_FILE
-from mcp_evals.workspace.suites import Suites
-from mcp_evals.workspace.transcripts import Transcripts
 
-__all__ = ["MAX_WAIT_S", "STORE_FILE", "Action", "Progress", "Workspace", "default_trials", "open_workspace"]
+__all__ = ["MAX_WAIT_S", "STORE_FILE", "Action", "Progress", "Reveal", "Workspace", "default_trials", "open_workspace"]
 
 
-class Workspace(Suites, Transcripts, Comparisons):
+class Workspace(Attempts, Captures):
     """The user's suites, runs and targets."""
 
 

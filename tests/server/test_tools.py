@@ -20,6 +20,8 @@ pytestmark = pytest.mark.anyio
 
 TOOL_LIST_TOKENS = 2_500
 ANSWER_TOKENS = 2_000
+CHANGING = {"run_case", "run_suite", "compare_models", "control_run", "score_transcript", "take_case"}
+"""Tools after which something is there that was not there before."""
 
 
 @pytest.fixture(params=["auto", "legacy"])
@@ -274,7 +276,7 @@ async def test_every_tool_has_a_description_and_says_what_a_host_may_assume(sett
 
     assert all(tool.description and tool.annotations for tool in tools)
     read_only = {tool.name for tool in tools if tool.annotations and tool.annotations.read_only_hint}
-    assert read_only == {tool.name for tool in tools} - {"run_case", "run_suite", "compare_models", "control_run"}
+    assert {tool.name for tool in tools} - read_only == CHANGING
 
 
 async def test_no_answer_is_longer_than_the_hard_cap_and_the_cut_says_how_to_go_on(settings: Settings) -> None:
