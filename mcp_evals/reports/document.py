@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 from pydantic import Field, JsonValue
 
 from mcp_evals.conversation import Message, ToolCall, Transcript, Usage
+from mcp_evals.json_match import value_key
 from mcp_evals.model import Model, canonical_json
 from mcp_evals.results import (
     ArgumentCheck,
@@ -511,8 +512,8 @@ def _differences(first: TrialReport, here: TrialReport) -> Iterator[Difference]:
 
 def _call_differences(what: str, first: ToolCall | None, here: ToolCall | None) -> Iterator[Difference]:
     if first is None or here is None or first.name != here.name:
-        shown = [None if call is None else call_text(call.name, call.arguments) for call in (first, here)]
-        if shown[0] != shown[1]:
+        if first is not here:
+            shown = [None if call is None else call_text(call.name, call.arguments) for call in (first, here)]
             yield Difference(what=what, first=shown[0], here=shown[1])
         return
     one, two = first.arguments, here.arguments
@@ -521,9 +522,10 @@ def _call_differences(what: str, first: ToolCall | None, here: ToolCall | None) 
             yield Difference(what=what, first=call_text(first.name, one), here=call_text(here.name, two))
         return
     for field in dict.fromkeys([*one, *two]):
+        if field in one and field in two and value_key(one[field]) == value_key(two[field]):
+            continue
         values = [canonical_json(given[field]) if field in given else None for given in (one, two)]
-        if values[0] != values[1]:
-            yield Difference(what=f"{what}.{field}", first=values[0], here=values[1])
+        yield Difference(what=f"{what}.{field}", first=values[0], here=values[1])
 
 
 def _made(row: CallRow | None) -> ToolCall | None:

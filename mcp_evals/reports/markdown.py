@@ -68,12 +68,14 @@ def code(text: str, limit: int = VALUE) -> str:
 
 
 def prose(text: str, limit: int = VALUE) -> str:
-    """Any text in a line of plain prose, without markup; what would become a link or a mention is a code span."""
+    """Any text in a line of plain prose, without markup; what would become a link or a mention is a code span.
+
+    Something of ours stands before it in its line: at the beginning of one it could become a list or a heading.
+    """
     shown = shorten(text, limit)
     if _LIVELY.search(shown):
         return code(shown, limit)
-    escaped = _MARKUP.sub(r"\\\g<0>", shown)
-    return _LEADING.sub(r"\1\\\2", escaped)
+    return _MARKUP.sub(r"\\\g<0>", shown)
 
 
 def block(text: str, limit: int) -> str:
@@ -88,8 +90,6 @@ def block(text: str, limit: int) -> str:
 _LIVELY: Final = re.compile(r"[@`]|://|www\.|#\d|\bGH-\d", re.IGNORECASE)
 # An underscore inside a word is plain, and names of tools stay readable.
 _MARKUP: Final = re.compile(r"[\\*\[\]<>|~&$#!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
-_LEADING: Final = re.compile(r"^(\d*)([-+=.)])")
-_SUMMARY: Final = re.compile(r"[^\w .,;:/%()=+-]", re.ASCII)
 
 
 def _references(text: str) -> str:
@@ -156,7 +156,10 @@ def _facts(report: RunReport) -> Iterator[tuple[str, str]]:
     if report.description:
         yield "Suite", prose(report.description)
     yield "State", f"{run.status}, begun {run.created_at:%Y-%m-%d %H:%M} UTC"
-    yield "Pass rate", percent(summary.pass_rate) if summary.pass_rate else "nothing scored"
+    yield (
+        "Pass rate" if run.settings.trials == 1 else "Pass rate of trials",
+        percent(summary.pass_rate) if summary.pass_rate else "nothing scored",
+    )
     yield "Mean score", percent(summary.score) if summary.score else "nothing scored"
     yield "Cases", f"{counts(summary.cases)} of {summary.cases.planned}"
     yield "Trials", f"{counts(summary.trials)} of {summary.trials.planned}"
@@ -165,6 +168,9 @@ def _facts(report: RunReport) -> Iterator[tuple[str, str]]:
     if report.flaky:
         yield "Flaky", ", ".join(code(case) for case in report.flaky[:20]) + _more(len(report.flaky) - 20)
     yield "Settings", prose(settings_line(run.settings))
+    rules = {case.result.rule for case in report.cases if case.result and case.result.trials > 1}
+    if rules:
+        yield "Verdict over trials", f"by the rule {' or '.join(f'`{rule}`' for rule in sorted(rules))}"
     spent = [prose(price(summary.cost_usd)), tokens(summary.usage)]
     if summary.judge_cost_usd is not None:
         spent.append(f"judge {prose(price(summary.judge_cost_usd))}")
@@ -196,25 +202,27 @@ def _case_mark(case: CaseReport) -> str:
 
 def _case(case: CaseReport) -> Iterator[str]:
     if case.description:
-        yield prose(case.description)
-        yield ""
+        yield f"- About: {prose(case.description)}"
     if case.tags:
-        yield f"Tags: {', '.join(code(tag) for tag in case.tags)}"
-        yield ""
+        yield f"- Tags: {', '.join(code(tag) for tag in case.tags)}"
     for number, asked in enumerate(case.asked, 1):
         which = f" ({number})" if len(case.asked) > 1 else ""
         yield f"- Asked{which}: {' then '.join(code(message) for message in asked)}"
     if case.input is not None:
         yield f"- Input: {code(canonical_json(case.input))}"
     yield f"- Expected: {code(case.expects)}"
-    if case.result and case.result.trials > 1:
-        yield f"- The verdict over the trials is by the rule `{case.result.rule}`."
     yield ""
     if len(case.trials) > 1:
         yield from _trials(case.trials)
         yield from _spreads(case)
-    for trial in case.trials:
-        yield from _trial(trial, named=len(case.trials) > 1)
+        yield from (line for trial in case.trials if _told(trial) for line in _trial(trial, named=True))
+    elif case.trials:
+        yield from _trial(case.trials[0], named=False)
+
+
+def _told(trial: TrialReport) -> bool:
+    """Whether there is more to say of the trial than its line in the table."""
+    return bool(trial.calls or trial.checks or trial.transcript)
 
 
 def _trials(trials: Sequence[TrialReport]) -> Iterator[str]:
@@ -255,7 +263,7 @@ def _trial(trial: TrialReport, *, named: bool) -> Iterator[str]:
     if named:
         yield f"**Trial {trial.index}: {MARKS[trial.verdict]}, {score(trial.score)}**"
         yield ""
-    if trial.reason:
+    if trial.reason and not named:
         yield f"Because: {prose(trial.reason, 1000)}"
         yield ""
     if trial.self_scored:
@@ -288,7 +296,7 @@ def _trial(trial: TrialReport, *, named: bool) -> Iterator[str]:
 
 def _calls(rows: Sequence[CallRow]) -> Iterator[str]:
     turns = any(row.turn is not None for row in rows)
-    head = ["Turn"] * turns + ["Call", "Expected", "Called", "Score", "Arguments that do not fit"]
+    head = ["Turn"] * turns + ["Fit", "Expected", "Called", "Score", "What does not fit"]
     yield from _table(head, ([_turn(row)] * turns + _call(row) for row in rows))
 
 
@@ -388,7 +396,7 @@ def _comparison(table: ComparisonTable) -> Iterator[str]:
 def _claim(found: Comparison) -> Iterator[str]:
     yield f"- Verdict: **{_words(found.verdict)}**; gate at a margin of {found.margin * 100:g} points: {found.gate}"
     if found.counts:
-        yield f"- {prose(found.counts, 1000)}"
+        yield f"- Counts: {prose(found.counts, 1000)}"
     if found.difference:
         yield f"- Difference: {points(found.difference)}"
     if found.p_value is not None:
@@ -416,7 +424,7 @@ def _matrix(report: SideBySide, *, several_suites: bool) -> Iterator[str]:
             (
                 (f"{code(row.suite)} " if several_suites else "") + code(row.case),
                 *(_cell(cell) for cell in row.cells),
-                _best(row, len(report.names)),
+                _best(row.best, report.names),
             )
             for row in report.rows
         ),
@@ -431,10 +439,8 @@ def _cell(cell: Cell) -> str:
     return said + (f" ({over_trials(result)})" if result.trials > 1 else "")
 
 
-def _best(row: Row, names: int) -> str:
-    if len(row.best) == names:
-        return "all equal"
-    return ", ".join(code(name) for name in row.best)
+def _best(best: Sequence[str], names: Sequence[str]) -> str:
+    return "all equal" if len(best) == len(names) else ", ".join(code(name) for name in best)
 
 
 def _evidence(report: SideBySide) -> Iterator[str]:

@@ -48,8 +48,8 @@ def by_tag(tallies: dict[str, Tally]) -> dict[str, str]:
 
 
 def over_trials(result: CaseResult) -> str:
-    """Passed of scored trials: `2/3`, and those that errored."""
-    errored = f" (+{result.errored} errored)" if result.errored else ""
+    """Passed of scored trials: `2/3`, and those that errored: `1/2, 1 errored`."""
+    errored = f", {result.errored} errored" if result.errored else ""
     return f"{result.passed}/{result.trials - result.errored}{errored}"
 
 

@@ -59,7 +59,7 @@ def test_a_run_says_the_verdict_first_and_the_next_step_last() -> None:
             "3 of 4 cases passed.",
             "run r1: weather against openai:m, track terse, completed, 4 of 4 trials done",
             "pass rate 82% (70% to 90%, n=40) (2 passed, 1 warned, 1 failed)",
-            "by tag: north 1/1",
+            "cases passed, by tag: north 1 of 1",
             "spent: $0.0123, judge $0.5000 (12,345 tokens in, 67 out)",
             "did not pass:",
             "- FAIL oslo (1/3 trials passed, score 0.50): city is wrong",
