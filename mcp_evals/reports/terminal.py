@@ -12,6 +12,7 @@ from mcp_evals.reports.words import (
     listed,
     over_trials,
     percent,
+    plural,
     price,
     score,
     settings_line,

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from mcp_evals.answers import (
+    AttemptAnswer,
     CallLine,
     CheckLine,
     RunAnswer,
     RunList,
+    SavedCase,
     SuiteList,
     SuiteView,
     TargetList,
@@ -149,7 +151,7 @@ def trial_text(answer: TrialAnswer) -> str:
     if answer.reason:
         lines.append(f"because: {shorten(answer.reason, 300)}")
     if answer.self_scored:
-        lines.append("note: the subject gave itself this score")
+        lines.append("note: the subject handed in this answer itself, nobody watched it")
     if answer.form:
         lines.append(f"read as: {answer.form}")
     if answer.calls:
@@ -225,6 +227,35 @@ def _one_comparison(comparison: Comparison) -> Iterable[str]:
         yield f"note: {note}"
 
 
+def attempt_text(answer: AttemptAnswer) -> str:
+    """A case to be answered, or that it is answered."""
+    where = f"case {answer.number} of {answer.total} of run {answer.run_id}"
+    if answer.status == "recorded":
+        return f"RECORDED: {where} is a holdout case, of which nothing is told.\nnext: {answer.next_step}"
+    lines = [f"Answer as the model under test would: {where}, attempt {answer.attempt_id}."]
+    if answer.system is not None:
+        lines.append(f"system: {answer.system}")
+    if answer.tools:
+        lines.append("tools:")
+        lines += [f"- {json.dumps(tool, ensure_ascii=False)}" for tool in answer.tools]
+    lines += [f"earlier: {json.dumps(message, ensure_ascii=False)}" for message in answer.history]
+    lines += [f"tool answered: {result}" for result in answer.results]
+    if answer.user is not None:
+        lines.append(f"user: {answer.user}")
+    return "\n".join([*lines, f"next: {answer.next_step}"])
+
+
+def saved_text(answer: SavedCase) -> str:
+    """What was written, or would be."""
+    what = "new case" if answer.created else "case"
+    done = (
+        f"Saved {what}" if answer.written else f"Not written: {what}" if answer.diff else f"Nothing to change: {what}"
+    )
+    lines = [f"{done} {answer.case} in {answer.file} (suite {answer.suite})"]
+    lines += [f"note: {note}" for note in answer.notes]
+    return "\n".join([*lines, answer.diff.rstrip(), f"next: {answer.next_step}"])
+
+
 def tools_text(answer: ToolsAnswer) -> str:
     """Tools with their cost, and what to mend."""
     lines = [
@@ -280,4 +311,6 @@ _RENDERERS: Final[Sequence[tuple[type[Model], Callable[[Any], str]]]] = (
     (RunList, runs_text),
     (ComparisonTable, comparison_text),
     (ToolsAnswer, tools_text),
+    (AttemptAnswer, attempt_text),
+    (SavedCase, saved_text),
 )
