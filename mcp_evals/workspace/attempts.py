@@ -163,7 +163,7 @@ class Attempts(Withheld):
         if run.target != SELF:
             raise UsageError(f"run {run.id} is of {run.target}; take_case goes on with runs that take_case began")
         if run.status not in {"working", "interrupted"}:
-            raise UsageError(f'run {run.id} is {run.status}; takecase_of(suite="{run.suite}") begins another')
+            raise UsageError(f'run {run.id} is {run.status}; take_case(suite="{run.suite}") begins another')
         self.store.claim(run.id)
         return run
 
@@ -177,7 +177,7 @@ class Attempts(Withheld):
         if today.digest != run.suite_digest:
             raise UsageError(
                 f'suite "{run.suite}" was changed since run {run.id} began, so its cases can no longer be answered; '
-                f'takecase_of(suite="{run.suite}") begins a run on the suite as it is'
+                f'take_case(suite="{run.suite}") begins a run on the suite as it is'
             )
         return today.on_track(run.track)
 
@@ -341,7 +341,7 @@ class Attempts(Withheld):
                 "notes": tuple(notes),
                 "next_step": f'take_case(run_id="{run.id}") hands out the next case'
                 if goes_on
-                else f'{by_case}; takecase_of(suite="{run.suite}") begins another run, compare_models(runs=[…]) compares the two',
+                else f'{by_case}; take_case(suite="{run.suite}") begins another run, compare_models(runs=[…]) compares the two',
             }
         )
 
@@ -359,7 +359,7 @@ class Attempts(Withheld):
     async def _open(self, spec: TargetSpec, settings: RunSettings) -> Opened:
         if spec.provider == SELF:
             raise UsageError(
-                "`self` is the agent that asks, and cannot be called; takecase_of(suite=…) hands out a case and "
+                "`self` is the agent that asks, and cannot be called; take_case(suite=…) hands out a case and "
                 "score_transcript(attempt_id=…) takes the answer"
             )
         return await super()._open(spec, settings)
