@@ -255,7 +255,7 @@ class RunSettings(Model):
     max_calls: int | None = Field(default=None, ge=0)
     """Model calls at most."""
     judge: str | None = None
-    """Target that judges; None: the suite's, or that of the configuration."""
+    """Target that judges; None: the suite's, or that of the configuration; `none`: nobody."""
     extra: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
     """Further parameters, put into the request as they are."""
 

@@ -12,6 +12,7 @@ import anyio
 from anyio import CapacityLimiter, Event, Lock
 
 from mcp_evals.conversation import Task, ToolDefinition, Transcript, Usage
+from mcp_evals.critics import Judged
 from mcp_evals.errors import EvalsError
 from mcp_evals.results import Judgement
 from mcp_evals.scoring.case import judged_questions
@@ -24,6 +25,7 @@ from mcp_evals.scoring.judge import (
     judgement_key,
     judgements,
 )
+from mcp_evals.scoring.metric_list import METRICS
 from mcp_evals.suite import Case, JudgeSettings, Suite
 from mcp_evals.targets.base import NoToolbox, Target
 
@@ -46,6 +48,24 @@ def questions_of(
 
         found += metric_questions(metrics, case, transcript, tools)
     return tuple({question.key: question for question in found}.values())
+
+
+def asks_judge(suite: Suite) -> bool:
+    """Whether something in a suite is for a judge."""
+    metrics = {name for case in suite.cases for name in suite.metrics_of(case)}
+    if any("judge" in METRICS[name].needs for name in metrics if name in METRICS):
+        return True
+    expected = [
+        expect
+        for case in suite.cases
+        for expect in (
+            case.expect,
+            *(turn.expect for turn in case.turns),
+            *(override.expect for override in case.by_track.values()),
+        )
+        if expect is not None
+    ]
+    return any(isinstance(check, Judged) for expect in expected for check in expect.text)
 
 
 class Heard(NamedTuple):
