@@ -25,6 +25,7 @@ from mcp_evals.model import parse_json
 from mcp_evals.results import CaseScore, Check, Judgement, Run, RunSettings, Trial, TrialError, Verdict
 from mcp_evals.scoring.case import score_case
 from mcp_evals.scoring.judge import OpenQuestion, as_message, by_answer
+from mcp_evals.simulation import PlayedUser
 from mcp_evals.store import Store
 from mcp_evals.suite import Case, Suite
 from mcp_evals.targets.base import Target, Toolbox
@@ -210,6 +211,8 @@ async def _hold(job: Job, planned: Planned) -> Trial:
             async with job.toolbox(planned) as toolbox:
                 transcript = await job.target.run(_task(job, planned), toolbox)
                 transcript = await _with_state(job, planned.case, transcript, toolbox)
+                if isinstance(toolbox, PlayedUser):
+                    transcript = transcript.model_copy(update={"notes": (*transcript.notes, toolbox.user.note)})
         if limit.cancelled_caught:
             error = TrialError(kind="timeout", message=f"no end after {timeout_s:g} s; raise timeout_s")
     except TargetError as found:

@@ -7,10 +7,12 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from mcp_evals.conversation import Invocation, Task, Transcript
-from mcp_evals.errors import TargetError
+from anyio import Lock
+
+from mcp_evals.conversation import Invocation, Task, ToolCall, ToolResult, Transcript, Usage
+from mcp_evals.errors import EvalsError, TargetError
 from mcp_evals.suite import Scenario
-from mcp_evals.targets.base import NoToolbox, Target
+from mcp_evals.targets.base import NoToolbox, Target, Toolbox
 from mcp_evals.text import fence
 
 PERSONAS: Final = {
@@ -30,11 +32,64 @@ PERSONAS: Final = {
 """What the named personas mean; any other text describes a persona itself."""
 
 
+NOBODY: Final = (
+    "nobody plays the user of the scenario: name a target (`target` in the scenario, `simulator` in mcp-evals.toml, or "
+    "MCP_EVALS_SIMULATOR), or write its messages down as `replies`"
+)
+
+
+class SimulatedUsers:
+    """The models that play users in one run, each opened when it is first asked."""
+
+    def __init__(
+        self,
+        default: str | None,
+        open_target: Callable[[str], Awaitable[Target]],
+        spent: Callable[[str, Transcript], None],
+    ) -> None:
+        self._default, self._open, self._spent = default, open_target, spent
+        self._opening = Lock()  # two first questions at once would open two targets
+        self._targets: dict[str, Target] = {}
+
+    async def user(self, scenario: Scenario) -> "SimulatedUser":
+        """Somebody to play the user of one conversation.
+
+        Raises:
+            TargetError: nobody is named who could, or the one who is cannot be had.
+        """
+        name = scenario.target or self._default
+        if name is None:
+            raise TargetError(NOBODY, kind="bad_request")
+        async with self._opening:
+            if name not in self._targets:
+                try:
+                    self._targets[name] = await self._open(name)
+                except EvalsError as error:
+                    raise TargetError(f"the simulated user: {error}", kind="bad_request") from error
+        return SimulatedUser(scenario, name, self._targets[name], self._spent)
+
+    async def aclose(self) -> None:
+        """Give back connections."""
+        for target in self._targets.values():
+            await target.aclose()
+
+
 class SimulatedUser:
     """The user of one conversation."""
 
-    def __init__(self, scenario: Scenario, target: Target, spent: Callable[[Transcript], Awaitable[None]]) -> None:
-        self._scenario, self._target, self._spent = scenario, target, spent
+    def __init__(self, scenario: Scenario, name: str, target: Target, spent: Callable[[str, Transcript], None]) -> None:
+        self._scenario, self._name, self._target, self._spent = scenario, name, target, spent
+        self._usage = Usage()
+        self._messages = 0
+
+    @property
+    def note(self) -> str:
+        """For people: who played the user, and what that took."""
+        used = self._usage
+        return (
+            f"the user was played by {self._name}, asked {self._messages} times"
+            f" ({used.input_tokens or 0:,} tokens in, {used.output_tokens or 0:,} out)"
+        )
 
     async def next_turn(self, so_far: Sequence[Invocation]) -> str | None:
         """What the user says next; None: the plan is done, or the limit of turns is reached.
@@ -56,7 +111,8 @@ class SimulatedUser:
             said = await self._target.run(task, NoToolbox())
         except TargetError as error:
             raise TargetError(f"the simulated user: {error}", kind=error.kind) from error
-        await self._spent(said)
+        self._spent(self._name, said)
+        self._usage, self._messages = self._usage + (said.usage or Usage()), self._messages + 1
         text = said.final_text.strip()
         if scenario.stop_signal.casefold() in text.casefold():
             return None
@@ -74,6 +130,21 @@ class SimulatedUser:
             "Follow the plan and nothing else. Say one thing at a time. Invent no facts that the plan does not give. When the "
             f"plan is done, or can no longer be done, write only {scenario.stop_signal}"
         )
+
+
+class PlayedUser:
+    """A toolbox whose user is played by a model."""
+
+    def __init__(self, toolbox: Toolbox, user: SimulatedUser) -> None:
+        self._toolbox, self.user = toolbox, user
+
+    async def call(self, call: ToolCall) -> ToolResult | None:
+        """Run a tool."""
+        return await self._toolbox.call(call)
+
+    async def next_user_turn(self, so_far: Sequence[Invocation]) -> str | None:
+        """What the model says next."""
+        return await self.user.next_turn(so_far)
 
 
 def _prompt(so_far: Sequence[Invocation]) -> str:

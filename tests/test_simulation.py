@@ -6,7 +6,7 @@ import pytest
 
 from mcp_evals.conversation import Invocation, Message, Step, Task, Transcript
 from mcp_evals.errors import TargetError
-from mcp_evals.simulation import PERSONAS, SimulatedUser
+from mcp_evals.simulation import PERSONAS, SimulatedUser, SimulatedUsers
 from mcp_evals.suite import Scenario
 from mcp_evals.targets.base import ChatTarget, NoToolbox, Toolbox
 
@@ -34,12 +34,12 @@ class UserOnly(NoToolbox):
         return await self._user.next_turn(so_far)
 
 
-async def no_charge(_: Transcript) -> None: ...
+def no_charge(_name: str, _said: Transcript) -> None: ...
 
 
 def user_of(model: ChatTarget, **scenario: object) -> SimulatedUser:
     given = {"opening": "Hello", "plan": "Ask for a refund of order 7.", **scenario}
-    return SimulatedUser(Scenario.model_validate(given), model, no_charge)
+    return SimulatedUser(Scenario.model_validate(given), "openai:user", model, no_charge)
 
 
 async def conversation(agent: ChatTarget, toolbox: Toolbox) -> Transcript:
@@ -102,13 +102,32 @@ async def test_a_simulator_that_says_nothing_or_cannot_be_had_is_an_error_of_the
 
 
 async def test_every_answer_of_the_simulator_is_charged():
-    charged: list[str] = []
+    charged: list[tuple[str, str]] = []
 
-    async def charge(said: Transcript) -> None:
-        charged.append(said.final_text)
+    def charge(name: str, said: Transcript) -> None:
+        charged.append((name, said.final_text))
 
-    user = SimulatedUser(Scenario(opening="Hello", plan="p"), Lines("And?", "</finished>"), charge)
+    user = SimulatedUser(Scenario(opening="Hello", plan="p"), "openai:user", Lines("And?", "</finished>"), charge)
     await user.next_turn([Invocation(user="Hello")])
     await user.next_turn([Invocation(user="Hello")])
 
-    assert ["And?", "</finished>"] == charged
+    assert [("openai:user", "And?"), ("openai:user", "</finished>")] == charged
+    assert "the user was played by openai:user, asked 2 times (0 tokens in, 0 out)" == user.note
+
+
+async def test_a_model_is_opened_once_for_all_who_need_it_and_closed_at_the_end():
+    opened: list[str] = []
+
+    async def open_target(name: str) -> Lines:
+        opened.append(name)
+        return Lines("And?", "And?")
+
+    users = SimulatedUsers("openai:user", open_target, no_charge)
+    default, other = Scenario(opening="Hello", plan="p"), Scenario(opening="Hello", plan="p", target="openai:other")
+    for scenario in (default, other, default):
+        await users.user(scenario)
+    await users.aclose()
+
+    assert ["openai:user", "openai:other"] == opened
+    with pytest.raises(TargetError, match="nobody plays the user"):
+        await SimulatedUsers(None, open_target, no_charge).user(default)

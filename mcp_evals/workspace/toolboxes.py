@@ -11,6 +11,7 @@ from typing import Self
 from mcp_evals.conversation import Invocation, ToolCall, ToolDefinition, ToolResult
 from mcp_evals.live_tools import LiveServers, ServerSettings
 from mcp_evals.runner import Planned
+from mcp_evals.simulation import PlayedUser, SimulatedUsers
 from mcp_evals.stubs import StubToolbox
 from mcp_evals.suite import Case, Suite
 from mcp_evals.targets.base import Toolbox
@@ -25,8 +26,11 @@ class Toolboxes:
     trial, since a trial would find what another one changed. Nothing is started before the first call.
     """
 
-    def __init__(self, suite: Suite, servers: Mapping[str, ServerSettings]) -> None:
+    def __init__(
+        self, suite: Suite, servers: Mapping[str, ServerSettings], users: SimulatedUsers | None = None
+    ) -> None:
         self._suite = suite
+        self._users = users
         self._own = {name: settings for name, settings in servers.items() if settings.allow == "all"}
         self._shared = LiveServers({name: settings for name, settings in servers.items() if name not in self._own})
 
@@ -37,8 +41,10 @@ class Toolboxes:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End every server."""
+        """End every server, and give back those who played users."""
         await self._shared.__aexit__(kind, error, trace)
+        if self._users is not None:
+            await self._users.aclose()
 
     def refusals(self) -> tuple[str, ...]:
         """For people: which expected calls will be refused, by what the servers say of their tools."""
@@ -56,7 +62,16 @@ class Toolboxes:
 
     @asynccontextmanager
     async def of(self, planned: Planned) -> AsyncGenerator[Toolbox]:
-        """The toolbox of a trial."""
+        """The toolbox of a trial; where a model plays the user, with that user."""
+        scenario = planned.case.scenario
+        async with self._tools_of(planned) as toolbox:
+            if scenario is None or scenario.replies is not None or self._users is None:
+                yield toolbox
+            else:
+                yield PlayedUser(toolbox, await self._users.user(scenario))
+
+    @asynccontextmanager
+    async def _tools_of(self, planned: Planned) -> AsyncGenerator[Toolbox]:
         stubs = StubToolbox(planned.case)
         live = [tool for tool in self._suite.tools_of(planned.case) if tool.origin is not None]
         if not live:
