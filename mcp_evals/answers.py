@@ -355,3 +355,18 @@ class ToolsAnswer(Model):
     """How many more there are."""
     snapshot: str | None = None
     """File that was written; suites name it as `tools: [{file: …}]`."""
+
+
+class ReportFile(Model):
+    """A report that was written."""
+
+    path: str
+    """The file."""
+    form: str
+    """Its form."""
+    runs: tuple[str, ...]
+    """The runs that it tells of."""
+    characters: int
+    """How long it is."""
+    sentence: str = ""
+    """What it says, in short."""

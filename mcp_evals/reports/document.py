@@ -215,6 +215,8 @@ class SideBySide(Model):
     """Each run, with its cases and trials."""
     rows: tuple[Row, ...]
     """Every case of every run."""
+    left_out: int = 0
+    """Cases that pass in all runs and are not shown; the numbers count them."""
     best: tuple[str, ...] = ()
     """Names of the runs with the highest pass rate, all equals: what was seen, not what may be claimed."""
     comparison: ComparisonTable | None = None
@@ -311,16 +313,26 @@ def trial_report(case: Case, trial: Trial, *, transcript: bool = False) -> Trial
 
 
 def side_by_side(
-    runs: Sequence[RunReport], names: Sequence[str], comparison: ComparisonTable | None = None
+    runs: Sequence[RunReport],
+    names: Sequence[str],
+    comparison: ComparisonTable | None = None,
+    *,
+    only_lost: bool = False,
 ) -> SideBySide:
-    """Several runs on the cases of all of them; the first is the one that the others are held against."""
+    """Several runs on the cases of all of them; the first is the one that the others are held against.
+
+    `only_lost` leaves out the cases that pass in all runs.
+    """
     keys = list(dict.fromkeys((run.summary.run.suite, case.id) for run in runs for case in run.cases))
     found = [{(run.summary.run.suite, case.id): case for case in run.cases} for run in runs]
+    rows = [_row(key, runs, [cases.get(key) for cases in found], names) for key in keys]
+    shown = [row for row in rows if not only_lost or any(_lost(cell.result) for cell in row.cells)]
     rates = [run.summary.pass_rate.value if run.summary.pass_rate else None for run in runs]
     return SideBySide(
         names=tuple(names),
-        runs=tuple(runs),
-        rows=tuple(_row(key, runs, [cases.get(key) for cases in found], names) for key in keys),
+        runs=tuple(_without(run, shown) for run in runs) if len(shown) < len(rows) else tuple(runs),
+        rows=tuple(shown),
+        left_out=len(rows) - len(shown),
         best=_highest(rates, names),
         comparison=comparison,
         notes=tuple(_unlike(runs)),
@@ -472,6 +484,12 @@ def _row(
         best=_highest(scores, names) if len(known) > 1 else (),
         differs=len({cell.result.verdict if cell.result else None for cell in cells}) > 1,
     )
+
+
+def _without(run: RunReport, rows: Sequence[Row]) -> RunReport:
+    shown = {(row.suite, row.case) for row in rows}
+    cases = tuple(case for case in run.cases if (run.summary.run.suite, case.id) in shown)
+    return run.model_copy(update={"cases": cases, "left_out": len(run.cases) - len(cases)})
 
 
 def _cell(key: tuple[str, str], run: RunReport, case: CaseReport | None, first: CaseReport | None) -> Cell:

@@ -418,6 +418,9 @@ def _changed(word: str, case: ChangedCase) -> tuple[str, ...]:
 def _matrix(report: SideBySide, *, several_suites: bool) -> Iterator[str]:
     yield "## Cases"
     yield ""
+    if report.left_out:
+        yield f"{report.left_out} cases that pass in all runs are not shown; all numbers above count them."
+        yield ""
     yield from _table(
         ("Case", *(code(name) for name in report.names), "Highest score"),
         (

@@ -142,6 +142,8 @@ def _side_by_side(report: SideBySide) -> Iterator[str]:
     yield _columns(" " * width, letters, columns)
     for name, row in zip(names, cells, strict=True):
         yield _columns(name.ljust(width), row, columns)
+    if report.left_out:
+        yield f"{report.left_out} that pass in all runs are not shown"
     yield from _differences(report, letters)
 
 

@@ -11,6 +11,7 @@ from mcp_evals.answers import (
     AttemptAnswer,
     CallLine,
     CheckLine,
+    ReportFile,
     RunAnswer,
     RunList,
     SavedCase,
@@ -256,6 +257,12 @@ def saved_text(answer: SavedCase) -> str:
     return "\n".join([*lines, answer.diff.rstrip(), f"next: {answer.next_step}"])
 
 
+def report_file_text(answer: ReportFile) -> str:
+    """Where the report is."""
+    said = f"{answer.sentence}\n" if answer.sentence else ""
+    return f"{said}written as {answer.form} ({answer.characters:,} characters): {answer.path}"
+
+
 def tools_text(answer: ToolsAnswer) -> str:
     """Tools with their cost, and what to mend."""
     lines = [
@@ -313,4 +320,5 @@ _RENDERERS: Final[Sequence[tuple[type[Model], Callable[[Any], str]]]] = (
     (ToolsAnswer, tools_text),
     (AttemptAnswer, attempt_text),
     (SavedCase, saved_text),
+    (ReportFile, report_file_text),
 )
