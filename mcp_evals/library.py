@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from mcp_evals.conversation import ToolDefinition, tool_name_problems
 from mcp_evals.errors import InvalidFileError, NotFoundError, Problem, UsageError, did_you_mean
-from mcp_evals.live_tools import ToolCache, fetch_tools
+from mcp_evals.live_tools import ServerSettings, ToolCache, fetch_tools
 from mcp_evals.settings import BUILT_IN_SUITES, Settings
 from mcp_evals.suite import Case, ServerTools, Suite, ToolSource
 from mcp_evals.suites.files import KnownFiles, SuiteEntry, find_suites, load_suite, resolve_tools
 from mcp_evals.suites.reading import LoadedSuite
+from mcp_evals.targets.schemas import wire_name
 
 SERVER_TIMEOUT_S = 30.0
 
@@ -68,7 +69,7 @@ class Library:
 
         Raises:
             NotFoundError: no such suite, tool file or configured server.
-            InvalidFileError: the suite or a tool file is broken, or two tools share a name.
+            InvalidFileError: the suite or a tool file is broken, or two tools share a name at a provider.
         """
         if isinstance(name, Path):
             loaded = load_suite(name)
@@ -81,7 +82,9 @@ class Library:
 
         def resolved(sources: Sequence[ToolSource]) -> tuple[ToolDefinition, ...]:
             tools = resolve_tools(sources, folder, lambda source: _chosen(source, servers[source.server]))
-            problems = tool_name_problems(tools)
+            for origin in {tool.origin for tool in tools if tool.origin is not None}:
+                self._configured(origin)
+            problems = tool_name_problems(tools, wire_name)
             if problems:
                 raise InvalidFileError(problem._replace(file=str(loaded.path)) for problem in problems)
             return tools
@@ -109,14 +112,18 @@ class Library:
             NotFoundError: the configuration names no such server.
             TargetError: the server does not answer as it should.
         """
-        settings = self._settings.servers.get(name)
+        settings = self._configured(name)
+        return await self._tools.get(name, settings, lambda: fetch_tools(name, settings, SERVER_TIMEOUT_S))
+
+    def _configured(self, server: str) -> ServerSettings:
+        settings = self._settings.servers.get(server)
         if settings is None:
             where = self._settings.file or "mcp-evals.toml"
             raise NotFoundError(
-                f'no server "{name}" is configured{did_you_mean(name, sorted(self._settings.servers))}. '
-                f"Add [servers.{name}] to {where}, or start with --servers FILE (a host's mcpServers file)"
+                f'no server "{server}" is configured{did_you_mean(server, sorted(self._settings.servers))}. '
+                f"Add [servers.{server}] to {where}, or start with --servers FILE (a host's mcpServers file)"
             )
-        return await self._tools.get(name, settings, lambda: fetch_tools(name, settings, SERVER_TIMEOUT_S))
+        return settings
 
     async def _servers(self, suite: Suite) -> dict[str, tuple[ToolDefinition, ...]]:
         sources = [*suite.tools, *(source for track in suite.tracks.values() for source in track)]

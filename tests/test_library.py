@@ -82,6 +82,7 @@ async def test_tools_of_a_configured_server_are_asked_for_and_chosen(tmp_path: P
 
     assert [tool.name for tool in ready.suite.tools_of(ready.suite.cases[0])] == ["price_of"]
     assert ready.servers == ("shop",)
+    assert [tool.origin for tool in ready.suite.tools] == ["shop"]
     with pytest.raises(InvalidFileError, match=r'did you mean "price_of"\?'):
         await found.ready("wrong")
 
@@ -95,12 +96,20 @@ async def test_a_server_that_nobody_configured_says_how_to_do_it(tmp_path: Path)
         await library(tmp_path).ready("weather")
 
 
-async def test_two_tools_of_one_name_are_no_suite(tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", ["get_weather", "get.weather"])
+async def test_two_tools_of_one_name_at_a_provider_are_no_suite(tmp_path: Path, other: str) -> None:
     suite = weather_suite("oslo")
-    suite["tools"] = [WEATHER, WEATHER]
+    suite["tools"] = [WEATHER, {**WEATHER, "name": other}]
     write_suite(tmp_path, suite)
 
     with pytest.raises(InvalidFileError, match="get_weather"):
+        await library(tmp_path).ready("weather")
+
+
+async def test_a_tool_of_a_server_that_nobody_configured_is_no_suite(tmp_path: Path) -> None:
+    write_suite(tmp_path, {**weather_suite("oslo"), "tools": [{**WEATHER, "origin": "shop"}]})
+
+    with pytest.raises(NotFoundError, match='no server "shop" is configured'):
         await library(tmp_path).ready("weather")
 
 
