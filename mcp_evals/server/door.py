@@ -26,6 +26,9 @@ CHANGES: Final = ToolAnnotations(
 RECORDS: Final = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
 )
+WRITES: Final = ToolAnnotations(
+    read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
+)
 MAX_ERROR: Final = 8_000
 """Characters of an error; hosts trim longer ones."""
 

@@ -9,6 +9,7 @@ from mcp_evals.answers import (
     AttemptAnswer,
     RunAnswer,
     RunList,
+    SavedCase,
     SuiteList,
     SuiteView,
     TargetList,
@@ -17,7 +18,7 @@ from mcp_evals.answers import (
 )
 from mcp_evals.errors import UsageError
 from mcp_evals.results import ComparisonTable
-from mcp_evals.server.door import CHANGES, READS, RECORDS, RUNS, ToolSpec, progress_of, workspace_of
+from mcp_evals.server.door import CHANGES, READS, RECORDS, RUNS, WRITES, ToolSpec, progress_of, workspace_of
 from mcp_evals.workspace import MAX_WAIT_S, Reveal, Workspace
 
 SuiteName = Annotated[str, Field(description="Suite name, from list_suites")]
@@ -220,6 +221,24 @@ async def take_case(
     return await workspace_of(ctx).take_case(suite, run_id=run_id, case=case, tags=tags, track=track, reveal=reveal)
 
 
+async def save_case(
+    ctx: Context[Workspace],
+    suite: Annotated[str | None, Field(description="Suite name; a new one makes a new file")] = None,
+    case: Annotated[
+        dict[str, JsonValue] | None, Field(description='As in a suite file: {"id", "user", "expect": {"calls": […]}}')
+    ] = None,
+    run_id: Annotated[str | None, Field(description="Or propose the expectation from what this run called")] = None,
+    from_case: Annotated[str | None, Field(description="With `run_id`: the case to take")] = None,
+    trial: Annotated[int | None, Field(ge=0, description="Of this trial alone")] = None,
+    tools: Annotated[list[JsonValue] | None, Field(description='Of a new suite, such as [{"server": NAME}]')] = None,
+    dry_run: Annotated[bool, Field(description="Only show the diff")] = False,
+) -> SavedCase:
+    """Save an eval case: write or change it in a suite file, or make one from a run; checked first, shown as a diff."""
+    return await workspace_of(ctx).save_case(
+        suite, case, run_id=run_id, from_case=from_case, trial=trial, tools=tools, dry_run=dry_run
+    )
+
+
 async def inspect_tools(
     ctx: Context[Workspace],
     server: Annotated[str, Field(description="Name of an MCP server in the user's configuration")],
@@ -240,6 +259,7 @@ TOOLS: tuple[ToolSpec, ...] = (
     ToolSpec(control_run, CHANGES),
     ToolSpec(score_transcript, RECORDS),
     ToolSpec(take_case, RECORDS),
+    ToolSpec(save_case, WRITES),
     ToolSpec(inspect_tools, READS),
 )
 """In the order in which hosts show them."""

@@ -5,7 +5,7 @@ A file is whole at every moment, and a change that somebody else made meanwhile 
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import unified_diff
 from pathlib import Path
 from threading import Lock
@@ -28,7 +28,7 @@ _SAVING: Final = Lock()
 
 
 class Change(Model):
-    """What was written."""
+    """What was written, or would be."""
 
     diff: str
     """Unified diff of the file."""
@@ -36,8 +36,10 @@ class Change(Model):
     """Whether the case, or the suite, is new."""
 
 
-def save_case(path: Path, case: Mapping[str, Any]) -> Change:
+def save_case(path: Path, case: Mapping[str, Any], *, write: bool = True) -> Change:
     """Put a case into a suite file, in the place of the one with its id; everything else in the file stays as it is.
+
+    Without `write`, only look what would be written.
 
     Raises:
         NotFoundError: there is no such file.
@@ -51,26 +53,37 @@ def save_case(path: Path, case: Mapping[str, Any]) -> Change:
         edited = put_case(text, form_of(path), case, str(path))
         after = (_MARK if before.startswith(_MARK) else b"") + edited.text.encode()
         read_suite(after, path)
-        if after != before:
+        if write and after != before:
             _replace(path, after, before)
     return Change(diff=_diff(text, edited.text, path), created=edited.created)
 
 
-def new_suite(path: Path, name: str, about: Mapping[str, Any] | None = None) -> Change:
-    """Write a suite file without cases; `about` holds what else is said of the suite, such as `system` and `tools`.
+def new_suite(
+    path: Path,
+    name: str,
+    about: Mapping[str, Any] | None = None,
+    cases: Sequence[Mapping[str, Any]] = (),
+    *,
+    write: bool = True,
+) -> Change:
+    """Write a suite file; `about` holds what else is said of the suite, such as `system` and `tools`.
+
+    Without `write`, only look what would be written.
 
     Raises:
         InvalidFileError: the suite would be wrong; nothing is written.
         UsageError: there is such a file, or its name does not say how it is written.
     """
     head = {"version": 1, "name": name, **(about or {})}
-    _require_json(head, path)
-    text = _file_text(path, head, [])
+    listed = [dict(case) for case in cases]
+    _require_json([head, *listed], path)
+    text = _file_text(path, head, listed)
     with _SAVING:
         if path.exists():
             raise UsageError(f"{path} exists; save a case into it, or choose another name")
         read_suite(text.encode(), path)
-        _replace(path, text.encode(), None)
+        if write:
+            _replace(path, text.encode(), None)
     return Change(diff=_diff("", text, path), created=True)
 
 

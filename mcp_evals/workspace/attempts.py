@@ -194,13 +194,13 @@ class Attempts(Withheld):
         planned = plan_trials(_cases(run, suite), run.settings, taken)
         wanted = next((one for one in planned if case is None or one.case.id == case), None)
         if wanted is not None:
-            return self._take(run, wanted)
+            return self._new_attempt(run, wanted)
         if opened and case is None:
             return next(iter(opened.items()))
         what = f'case "{case}" of run {run.id} is' if case else f"all cases of run {run.id} are"
         raise UsageError(f'{what} answered; get_run(run_id="{run.id}") shows what the run came to')
 
-    def _take(self, run: Run, planned: Planned) -> tuple[str, Attempt]:
+    def _new_attempt(self, run: Run, planned: Planned) -> tuple[str, Attempt]:
         attempt = Attempt(
             case_id=planned.case.id,
             index=planned.index,

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 TOOL_LIST_TOKENS = 2_500
 ANSWER_TOKENS = 2_000
-CHANGING = {"run_case", "run_suite", "compare_models", "control_run", "score_transcript", "take_case"}
+CHANGING = {"run_case", "run_suite", "compare_models", "control_run", "score_transcript", "take_case", "save_case"}
 """Tools after which something is there that was not there before."""
 
 
