@@ -57,6 +57,9 @@ class AnthropicTarget(ChatTarget):
             timeout=Timeout(endpoint.timeout_s, connect=min(CONNECT_TIMEOUT_S, endpoint.timeout_s)),
             http_client=http_client,
         )
+        if not endpoint.from_environment:
+            # ANTHROPIC_CUSTOM_HEADERS are nobody else's business; the client has no other way to be without them.
+            self._client._custom_headers = {}  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     async def complete(self, task: Task, messages: Sequence[Message]) -> Step:
         """The model's next response after `messages`."""

@@ -53,6 +53,9 @@ class Endpoint:
     """How often a request is sent again."""
     timeout_s: float = 120.0
     """Seconds that one request may take."""
+    from_environment: bool = False
+    """Whether the address is the provider's own, or the one that the environment names in its place: further headers
+    that the environment names for the provider's client are meant for it, and for no other."""
 
     @property
     def place(self) -> str:

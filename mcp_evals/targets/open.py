@@ -85,6 +85,7 @@ def open_endpoint(spec: TargetSpec, provider: ProviderSettings, environ: Mapping
         key=_key(spec.provider, key_env, environ) if key_env else None,
         max_retries=provider.max_retries,
         timeout_s=provider.timeout_s,
+        from_environment=provider.url is None,
     )
 
 
@@ -99,7 +100,8 @@ def _key(name: str, key_env: str, environ: Mapping[str, str]) -> str:
     if not key:
         raise UsageError(
             f"{key_env} is not set, and {name} wants a key. Set it, or name an endpoint of your own in mcp-evals.toml "
-            f'([providers.NAME] kind = "openai", url = "http://127.0.0.1:8000/v1"), or replay with recorded:FILE'
+            f'([providers.NAME] kind = "openai", url = "http://127.0.0.1:8000/v1"), or replay with recorded:FILE. '
+            "Without any key, score_transcript (mcp-evals score) scores what somebody else did"
         )
     # A client would tell the whole key in its complaint.
     if not key.isascii() or not key.isprintable() or " " in key:

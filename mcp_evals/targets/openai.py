@@ -75,6 +75,10 @@ class OpenAITarget(ChatTarget):
             # The client takes them from the environment; they are nobody else's business.
             for client in self._clients:
                 client.organization = client.project = None
+        if not endpoint.from_environment:
+            for client in self._clients:
+                # OPENAI_CUSTOM_HEADERS; the client has no other way to be without them.
+                client._custom_headers = {}  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         self._next_client = cycle(self._clients)
 
     async def complete(self, task: Task, messages: Sequence[Message]) -> Step:

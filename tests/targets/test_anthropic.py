@@ -156,6 +156,20 @@ async def test_strict_schemas_leave_optional_arguments_optional() -> None:
     assert transcript.trajectory[0].arguments == {"city": "Oslo", "unit": None}
 
 
+async def test_further_headers_of_the_environment_go_only_where_the_environment_leads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "X-Gateway: of-the-environment\nAuthorization: Bearer gateway")
+    server = Server(answer(text("Sun.")))
+
+    await server.target().run(task(), NoToolbox())
+    await server.target(from_environment=True).run(task(), NoToolbox())
+
+    configured, named = (request.headers for request in server.requests)
+    assert (configured.get("x-gateway"), configured["authorization"]) == (None, "Bearer sk-1")
+    assert named["x-gateway"] == "of-the-environment"
+
+
 async def test_no_key_of_the_environment_goes_to_a_server_that_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
         monkeypatch.setenv(name, "of-the-environment")

@@ -57,6 +57,7 @@ def test_a_built_in_provider_takes_address_and_key_from_the_environment() -> Non
         model="gpt-5",
         key_env="OPENAI_API_KEY",
         key="sk-openai-1234",
+        from_environment=True,
     )
     assert other.url == "http://127.0.0.1:8101/v1"
 
@@ -88,7 +89,8 @@ def test_a_missing_key_is_told_by_the_name_of_its_variable_with_other_ways(envir
 
     assert str(caught.value) == (
         "OPENAI_API_KEY is not set, and openai wants a key. Set it, or name an endpoint of your own in mcp-evals.toml "
-        '([providers.NAME] kind = "openai", url = "http://127.0.0.1:8000/v1"), or replay with recorded:FILE'
+        '([providers.NAME] kind = "openai", url = "http://127.0.0.1:8000/v1"), or replay with recorded:FILE. '
+        "Without any key, score_transcript (mcp-evals score) scores what somebody else did"
     )
 
 

@@ -181,6 +181,20 @@ async def test_a_token_limit_that_is_refused_for_its_value_is_not_given_up() -> 
     assert len(server.requests) == 1
 
 
+async def test_further_headers_of_the_environment_go_only_where_the_environment_leads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Gateway: of-the-environment\nAuthorization: Bearer gateway")
+    server = Server(answer(content="Sun."))
+
+    await server.target().run(task(), NoToolbox())
+    await server.target(from_environment=True).run(task(), NoToolbox())
+
+    configured, named = (request.headers for request in server.requests)
+    assert (configured.get("x-gateway"), configured["authorization"]) == (None, "Bearer sk-1")
+    assert named["x-gateway"] == "of-the-environment"
+
+
 async def test_no_key_of_the_environment_goes_to_a_server_that_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
         monkeypatch.setenv(name, "of-the-environment")
