@@ -326,11 +326,24 @@ class _Arguments:
 def _fields(call: ExpectedCall, tool: ToolDefinition | None) -> list[_Field]:
     wanted = _Arguments(call.args, tool)
     own = [
-        _Field(critic.field, weight_number(critic.weight), critic, value, value, None)
+        _Field(critic.field, weight_number(critic.weight), _founded(critic, value, call), value, value, None)
         for critic, value in ((critic, wanted.at(critic.field)) for critic in call.critics)
     ]
     paths = {critic.field for critic in call.critics}
     return own + [_compared(name, value, paths) for name, value in call.args.items() if name not in paths]
+
+
+class _Unfounded(Exact):
+    """Stands for a critic that has nothing to compare with: two arguments that are not there would be equal."""
+
+    def score(self, expected: Value, actual: Value) -> Match:
+        return Match(0.0, "is looked at by a critic, and nothing is expected of it")
+
+
+def _founded(critic: Critic, expected: Value, call: ExpectedCall) -> Critic:
+    # Inside of an argument, a wildcard may hold what is not seen here.
+    nothing = expected is ABSENT and critic.field.partition(".")[0] not in call.args
+    return _Unfounded(field=critic.field) if nothing and critic.needs_expected else critic
 
 
 def _compared(name: str, value: JsonValue, paths: Iterable[str]) -> _Field:
