@@ -126,7 +126,7 @@ def test_a_report_shows_every_failure_and_one_case_with_what_was_said(command: C
     report = command("report", run["run_id"][:12])
     case = command("report", run["run_id"], "--case", "rome")
 
-    assert re.findall(r"^- FAIL (\w+)", report.stdout, re.MULTILINE) == ["oslo", "rome"]
+    assert re.findall(r"^  FAIL +(\w+)", report.stdout, re.MULTILINE) == ["oslo", "rome"]
     assert 'call: get_weather(city="paris")' in case.stdout
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import anyio
 import typer
 
+from mcp_evals.answers import ToolsAnswer
 from mcp_evals.commands.door import (
     FAILED,
     PASSED,
@@ -21,10 +22,13 @@ from mcp_evals.commands.door import (
     show,
     told,
     with_workspace,
+    write,
 )
 from mcp_evals.doctor import diagnose
-from mcp_evals.errors import EvalsError
+from mcp_evals.errors import EvalsError, UsageError
 from mcp_evals.model import Model
+from mcp_evals.reports.document import Report
+from mcp_evals.reports.forms import Form, written
 from mcp_evals.suites.schema import suite_schema
 from mcp_evals.suites.validate import validate_suite
 from mcp_evals.workspace import Workspace
@@ -82,22 +86,30 @@ def runs(
 @app.command()
 @told
 def report(
-    run_id: Annotated[str, typer.Argument(help="Run handle, or a unique beginning of it.")],
-    case: Annotated[str | None, typer.Option("--case", help="The evidence of one case.")] = None,
-    form: TextOrJson = "text",
+    run_ids: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Run handles, or unique beginnings; several side by side.")
+    ],
+    case: Annotated[str | None, typer.Option("--case", help="The evidence of one case of one run.")] = None,
+    form: Annotated[Form, typer.Option("--format", help="Form of the report.")] = "text",
+    only_failed: Annotated[bool, typer.Option("--only-failed", help="Leave out cases that pass.")] = False,
+    transcripts: Annotated[bool, typer.Option("--transcripts", help="Also what was said.")] = False,
     output: Output = None,
     config: Config = None,
 ) -> None:
-    """What a run came to: verdict, intervals, every failure."""
+    """What runs came to: verdicts, intervals, expected and actual calls; several runs side by side."""
 
-    async def go(workspace: Workspace) -> Model:
-        if case:
-            return workspace.get_trial(run_id, case, transcript=True)
-        if form == "json":
-            return workspace.summary(run_id)[0]
-        return await workspace.get_run(run_id, page=1000)
+    async def one_case(workspace: Workspace) -> Model:
+        return workspace.get_trial(run_ids[0], case or "", transcript=True)
 
-    show(with_workspace(go, config), form, output)
+    async def go(workspace: Workspace) -> Report:
+        return workspace.report(run_ids, transcripts=transcripts, only_lost=only_failed)
+
+    if case is None:
+        write(written(with_workspace(go, config), form), output)
+        return
+    if len(run_ids) > 1 or form not in {"text", "json"}:
+        raise UsageError("--case shows one case of one run, as text or json")
+    show(with_workspace(one_case, config), form, output)
 
 
 @app.command()
@@ -149,9 +161,12 @@ def tools(
     config: Config = None,
     servers: Servers = None,
 ) -> None:
-    """Tools of an MCP server: what they cost in tokens, and what models and providers stumble over."""
+    """Tools of an MCP server: what they cost in tokens, and what models and providers stumble over; exit code 1 where a
+    provider would refuse them."""
 
-    async def go(workspace: Workspace) -> Model:
+    async def go(workspace: Workspace) -> ToolsAnswer:
         return await workspace.inspect_tools(server, snapshot)
 
-    show(with_workspace(go, config, None, servers), form, None)
+    answer = with_workspace(go, config, None, servers)
+    show(answer, form, None)
+    raise typer.Exit(FAILED if any(found.severity == "error" for found in answer.findings) else PASSED)

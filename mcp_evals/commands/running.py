@@ -16,7 +16,6 @@ from mcp_evals.commands.door import (
     Output,
     Servers,
     Suites,
-    TextOrJson,
     app,
     named_suite,
     progress_bar,
@@ -28,6 +27,9 @@ from mcp_evals.commands.door import (
 from mcp_evals.compare import gate_exit_code
 from mcp_evals.errors import UsageError
 from mcp_evals.library import on_track
+from mcp_evals.model import Model
+from mcp_evals.reports.document import Report
+from mcp_evals.reports.forms import Form, written
 from mcp_evals.reports.text import trial_text
 from mcp_evals.results import ComparisonTable, Trial
 from mcp_evals.suites.importers.transcripts import read_transcripts
@@ -53,10 +55,15 @@ def run(
     max_calls: Annotated[int | None, typer.Option("--max-calls", help="Model calls at most.")] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Trials at a time.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that one trial may take.")] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="Who judges, such as openai:MODEL; none leaves the questions open.")
+    ] = None,
     label: Annotated[str | None, typer.Option(help="Name for the run.")] = None,
     resume: Annotated[str | None, typer.Option(help="Go on with this run: only what is missing is run.")] = None,
     record: Annotated[Path | None, typer.Option(help="Also write the transcripts, as a recording.")] = None,
-    form: TextOrJson = "text",
+    form: Annotated[
+        Form, typer.Option("--format", help="Form of the output; markdown, junit and html are whole reports.")
+    ] = "text",
     output: Output = None,
     config: Config = None,
     suites: Suites = None,
@@ -71,9 +78,10 @@ def run(
         "max_calls": max_calls,
         "max_concurrency": concurrency,
         "timeout_s": timeout,
+        "judge": judge,
     }
 
-    async def go(workspace: Workspace) -> RunAnswer:
+    async def go(workspace: Workspace) -> tuple[RunAnswer, Report | None]:
         with progress_bar() as hear:
             if resume:
                 run_id = (await workspace.control_run(resume, "resume", wait_s=0, on_event=hear)).run_id
@@ -93,11 +101,11 @@ def run(
             answer = await workspace.get_run(run_id, wait_s=None)
         if record:
             _write_recording(workspace, answer, record)
-        return answer
+        return answer, None if form in {"text", "json"} else workspace.report([answer.run_id])
 
     limits = {"max_concurrency": concurrency}
-    answer = with_workspace(go, config, suites, servers, limits)
-    show(answer, form, output)
+    answer, report = with_workspace(go, config, suites, servers, limits)
+    _show_whole(answer, report, form, output)
     raise typer.Exit(exit_code(answer))
 
 
@@ -114,6 +122,9 @@ def compare(
     ] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", help="Only cases with this tag; may be repeated.")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Trials of each case; default by suite size.")] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="Who judges, such as openai:MODEL; none leaves the questions open.")
+    ] = None,
     metric: Annotated[Literal["passed", "score"], typer.Option(help="Pass rate or mean score.")] = "passed",
     margin: Annotated[float, typer.Option(help="A gap that does not matter; 0.05 is 5 points.")] = 0.05,
     adaptive: Annotated[
@@ -121,7 +132,10 @@ def compare(
     ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what gap could be seen, and what it takes.")] = False,
     gate: Annotated[bool, typer.Option("--gate", help="Exit 0 not worse, 1 worse, 4 undecided, 3 errors.")] = False,
-    form: TextOrJson = "text",
+    form: Annotated[
+        Literal["text", "json", "markdown", "html"],
+        typer.Option("--format", help="Form of the output; markdown and html show every case side by side."),
+    ] = "text",
     output: Output = None,
     config: Config = None,
     suites: Suites = None,
@@ -134,31 +148,32 @@ def compare(
             raise UsageError("--plan needs a suite and --target")
         return await workspace.plan_comparison(named_suite(what[0]), target, trials, tags=tag)
 
-    async def go(workspace: Workspace) -> ComparisonTable:
+    async def go(workspace: Workspace) -> tuple[ComparisonTable, Report | None]:
         named = list(what or [])
         suite = named_suite(named.pop(0)) if target and named else None
         held = [run for run in (baseline, *named) if run]
         with progress_bar() as hear:
-            return await workspace.compare_models(
+            table = await workspace.compare_models(
                 suite,
                 target or (),
                 tracks=track or (),
                 runs=held,
                 tags=tag,
-                settings={"trials": trials},
+                settings={"trials": trials, "judge": judge},
                 metric=metric,
                 margin=margin,
                 adaptive=adaptive,
                 wait_s=None,
                 on_event=hear,
             )
+        return table, None if form in {"text", "json"} else workspace.report(table.runs, comparison=table)
 
     if plan:
         sentence = with_workspace(planned, config, suites, servers)
         write(json.dumps({"plan": sentence}, ensure_ascii=False) if form == "json" else sentence, output)
         return
-    answer = with_workspace(go, config, suites, servers)
-    show(answer, form, output)
+    answer, report = with_workspace(go, config, suites, servers)
+    _show_whole(answer, report, form, output)
     if gate:
         raise typer.Exit(gate_exit_code(answer))
     raise typer.Exit(ERRORED if any(found.verdict == "not_comparable" for found in answer.comparisons) else PASSED)
@@ -192,6 +207,14 @@ def exit_code(answer: RunAnswer) -> int:
     if answer.cases.errored or answer.errors or answer.status in {"failed", "cancelled", "interrupted"}:
         return ERRORED
     return FAILED if answer.cases.failed else PASSED
+
+
+def _show_whole(answer: Model, report: Report | None, form: Form, output: Path | None) -> None:
+    """The short answer, or the whole report where its form was asked for."""
+    if report is None:
+        show(answer, form, output)
+    else:
+        write(written(report, form), output)
 
 
 async def _scored(

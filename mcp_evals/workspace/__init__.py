@@ -1,7 +1,7 @@
 """One method for each thing that a user can ask. The MCP server and the command line are doors to it.
 
 Knows no MCP and no terminal. Each part stands on the one before: what is shared, targets, holding, runs, comparisons,
-what is withheld from a subject, attempts; captures beside them.
+what is withheld from a subject, attempts; captures and reports beside them.
 """
 
 import os
@@ -15,13 +15,14 @@ from mcp_evals.workspace.attempts import Attempts
 from mcp_evals.workspace.captures import Captures
 from mcp_evals.workspace.feedback import Reveal
 from mcp_evals.workspace.holding import MAX_WAIT_S, Progress
+from mcp_evals.workspace.reporting import Reporting
 from mcp_evals.workspace.runs import Action, default_trials
 from mcp_evals.workspace.shared import STORE_FILE
 
 __all__ = ["MAX_WAIT_S", "STORE_FILE", "Action", "Progress", "Reveal", "Workspace", "default_trials", "open_workspace"]
 
 
-class Workspace(Attempts, Captures):
+class Workspace(Attempts, Captures, Reporting):
     """The user's suites, runs and targets."""
 
 

@@ -269,13 +269,13 @@ async def test_a_stop_in_the_middle_of_a_run_tells_who_waits_and_loses_no_trial(
         server.process.send_signal(how)
         out, err = await anyio.to_thread.run_sync(lambda: server.process.communicate(timeout=20))
     model.let_go()
-    report = json.loads(run_command("report", run["run_id"], "--format", "json").stdout)
+    summary = json.loads(run_command("report", run["run_id"], "--format", "json").stdout)["summary"]
     resumed = run_command("run", "--resume", run["run_id"], "--format", "json")
 
     assert (out, err, server.process.returncode) == ("", "", 0)
     assert [answer[:3] for answer in said] == ["200"]
     assert children_in(folder) == []
-    assert (report["run"]["status"], report["trials"]["passed"]) == ("interrupted", 1)
+    assert (summary["run"]["status"], summary["trials"]["passed"]) == ("interrupted", 1)
     assert json.loads(resumed.stdout)["done"] == 3
     assert sorted(model.counts.values()) == [1, 2, 2]
 

@@ -50,8 +50,9 @@ def only_run(run_command: Command) -> dict[str, Any]:
 
 def outcome(run_command: Command, run_id: str) -> Any:
     """What every case of a run came to."""
-    summary = json.loads(run_command("report", run_id, "--format", "json").stdout)
-    return summary["run"]["case_ids"], summary["results"], summary["trials"], summary["pass_rate"], summary["score"]
+    report = json.loads(run_command("report", run_id, "--format", "json").stdout)
+    summary, results = report["summary"], [case["result"] for case in report["cases"]]
+    return summary["run"]["case_ids"], results, summary["trials"], summary["pass_rate"], summary["score"]
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])

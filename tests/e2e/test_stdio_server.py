@@ -126,12 +126,12 @@ def test_the_end_of_the_input_in_the_middle_of_a_run_ends_the_server_and_loses_n
 
     wire.hang_up()
     model.let_go()
-    report = json.loads(run_command("report", run["run_id"], "--format", "json").stdout)
+    summary = json.loads(run_command("report", run["run_id"], "--format", "json").stdout)["summary"]
     resumed = run_command("run", "--resume", run["run_id"], "--format", "json")
 
     assert wire.process.returncode == 0
     assert _children_in(folder) == []
-    assert (report["run"]["status"], report["trials"]["passed"]) == ("interrupted", 1)
+    assert (summary["run"]["status"], summary["trials"]["passed"]) == ("interrupted", 1)
     assert resumed.returncode == 0, resumed.stderr
     assert json.loads(resumed.stdout)["done"] == 3
     assert sorted(model.counts.values()) == [1, 2, 2]

@@ -127,7 +127,7 @@ def test_a_trial_shows_both_sides_of_a_wrong_call_and_why() -> None:
         [
             "FAILED: oslo, score 0.50 (run r1, trial 2)",
             "because: city is wrong",
-            "note: the subject gave itself this score",
+            "note: the subject handed in this answer itself, nobody watched it",
             "calls:",
             "- matched: f(x=1)",
             "- wrong argument: expected g(x=1), called g(x=2)",
@@ -156,6 +156,7 @@ def test_suites_targets_and_runs_are_one_a_line() -> None:
             SuiteLine(name="torn", cases=0, problems=tuple(f"problem {n}" for n in range(7))),
         ),
         folders=("/evals",),
+        total=2,
     )
     targets = TargetList(
         targets=(
@@ -190,7 +191,7 @@ def test_suites_targets_and_runs_are_one_a_line() -> None:
 @pytest.mark.parametrize(
     ("empty", "said"),
     [
-        (SuiteList(suites=(), folders=("/evals",)), "No suites in /evals."),
+        (SuiteList(suites=(), folders=("/evals",), total=0), "No suites in /evals."),
         (RunList(runs=()), "No runs yet. Call run_suite."),
         (TargetList(targets=()), "0 of 0 kinds of target are ready:"),
     ],
