@@ -50,14 +50,14 @@ def questions_of(
     return tuple({question.key: question for question in found}.values())
 
 
-def asks_judge(suite: Suite) -> bool:
-    """Whether something in a suite is for a judge."""
-    metrics = {name for case in suite.cases for name in suite.metrics_of(case)}
+def asks_judge(suite: Suite, cases: Sequence[Case]) -> bool:
+    """Whether something in these cases of a suite is for a judge."""
+    metrics = {name for case in cases for name in suite.metrics_of(case)}
     if any("judge" in METRICS[name].needs for name in metrics if name in METRICS):
         return True
     expected = [
         expect
-        for case in suite.cases
+        for case in cases
         for expect in (
             case.expect,
             *(turn.expect for turn in case.turns),

@@ -27,10 +27,10 @@ class Label(Model):
     """What went before the answer."""
     answer: str
     """What is judged."""
-    verdict: bool | None = None
-    """Whether the criterion holds; None: not labelled."""
     reason: str = ""
     """Why."""
+    verdict: bool | None = None
+    """Whether the criterion holds; None: not labelled."""
 
     @field_validator("verdict", mode="before")
     @classmethod

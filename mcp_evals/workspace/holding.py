@@ -12,19 +12,23 @@ from typing import Final
 import anyio
 from anyio import CancelScope
 
+from mcp_evals.conversation import Transcript
 from mcp_evals.errors import (
     EvalsError,
     LimitError,
     StoreError,
     UsageError,
 )
+from mcp_evals.judging.asking import Price
 from mcp_evals.limits import Meter, price_usd
 from mcp_evals.results import Run, TargetSpec
 from mcp_evals.runner import Job, Planned, TrialEvent, hold_trials
+from mcp_evals.simulation import SimulatedUsers
 from mcp_evals.suite import Suite
 from mcp_evals.targets.base import Target
+from mcp_evals.workspace.judges import Judges
 from mcp_evals.workspace.shared import Active
-from mcp_evals.workspace.targets import Targets, unknown_price
+from mcp_evals.workspace.targets import unknown_price
 from mcp_evals.workspace.toolboxes import Toolboxes
 
 logger = logging.getLogger(__name__)
@@ -36,7 +40,7 @@ Progress = Callable[[int, int, str], Awaitable[None]]
 """Told about once a second: trials done, trials planned, the latest trial in words."""
 
 
-class Holding(Targets):
+class Holding(Judges):
     """Runs in the background, and waiting for them."""
 
     def _launch(
@@ -59,11 +63,11 @@ class Holding(Targets):
             raise UsageError(f"run {run.id} is being held by another process; wait for it, or cancel it there")
         on_track = suite.on_track(run.track)
         total = sum(run.settings.trials * case.phrasings for case in on_track.cases if case.id in run.case_ids)
-        toolboxes = Toolboxes(on_track, self.settings.servers)
+        meter = Meter(run.settings.max_cost_usd, run.settings.max_calls, self._past_cost(run))
+        toolboxes = Toolboxes(on_track, self.settings.servers, self._users_of(run, meter))
         self.store.update_run(run.id, notes=tuple(dict.fromkeys((*run.notes, *toolboxes.refusals()))))
         active = self._active[run.id] = Active(total, total - len(planned), toolboxes)
         provider = TargetSpec.parse(run.target).provider
-        expected_usd = self.store.past_cost(run.suite, run.target).mean_cost_usd
         job = Job(
             run=run,
             suite=on_track,
@@ -71,10 +75,32 @@ class Holding(Targets):
             target=target,
             tools=on_track.tools_of,
             toolbox=toolboxes.of,
-            meter=Meter(run.settings.max_cost_usd, run.settings.max_calls, expected_usd),
-            price=partial(price_usd, provider) if self._is_own_endpoint(provider) else unknown_price,
+            meter=meter,
+            price=self._price_of(provider),
+            judge=self._judge_of(run, on_track),
         )
         return job, active
+
+    def _past_cost(self, run: Run) -> float | None:
+        return self.store.past_cost(run.suite, run.target).mean_cost_usd
+
+    def _users_of(self, run: Run, meter: Meter) -> SimulatedUsers | None:
+        """Those who play users in a run; none where what was said is replayed."""
+        if TargetSpec.parse(run.target).provider in {"recorded", "run"}:
+            return None
+
+        def spent(name: str, said: Transcript) -> None:
+            price = self._price_of(TargetSpec.parse(name).provider)
+            costs = [price(step.model, step.usage) for step in said.steps]
+            meter.add(None if None in costs else sum(cost for cost in costs if cost is not None), len(costs))
+
+        async def opened(name: str) -> Target:
+            return (await self._open(TargetSpec.parse(name), run.settings)).target
+
+        return SimulatedUsers(self.settings.simulator, opened, spent)
+
+    def _price_of(self, provider: str) -> Price:
+        return partial(price_usd, provider) if self._is_own_endpoint(provider) else unknown_price
 
     async def _hold(self, job: Job, active: Active, work: Callable[[], Awaitable[None]]) -> None:
         run_id = job.run.id
@@ -103,10 +129,12 @@ class Holding(Targets):
                 await self._finish(job, active, status, error)
 
     async def _finish(self, job: Job, active: Active, status: str, error: str | None) -> None:
-        try:
-            await job.target.aclose()
-        except Exception:
-            logger.exception("the target of run %s could not be closed", job.run.id)
+        for opened in (job.target, job.judge):
+            try:
+                if opened is not None:
+                    await opened.aclose()
+            except Exception:
+                logger.exception("a target of run %s could not be closed", job.run.id)
         try:
             if status != "interrupted":
                 self.store.update_run(job.run.id, status=status, error=error, finished_at=datetime.now(UTC))

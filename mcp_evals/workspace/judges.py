@@ -1,5 +1,6 @@
 """The judge of a run: which target it is, whether it can be had, and asking it."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -7,7 +8,7 @@ from mcp_evals.errors import EvalsError, UsageError
 from mcp_evals.judging.asking import Price, TargetJudge, asks_judge
 from mcp_evals.limits import price_usd
 from mcp_evals.results import Run, RunSettings, TargetSpec
-from mcp_evals.suite import JudgeSettings, Suite
+from mcp_evals.suite import Case, JudgeSettings, Suite
 from mcp_evals.targets.base import Target
 from mcp_evals.workspace.targets import Targets, unknown_price
 
@@ -18,13 +19,13 @@ NOBODY: Final = "none"
 class Judges(Targets):
     """Finds and opens judges."""
 
-    async def _with_judge(self, suite: Suite, settings: RunSettings) -> RunSettings:
+    async def _with_judge(self, suite: Suite, cases: Sequence[Case], settings: RunSettings) -> RunSettings:
         """Settings that name the judge: the caller's, else the suite's, else the configuration's; none where none is asked.
 
         Raises:
             UsageError: the judge cannot be had, so that nothing is spent on what would stay without a verdict.
         """
-        if not asks_judge(suite):
+        if not asks_judge(suite, cases):
             return settings.model_copy(update={"judge": None})
         named = settings.judge or suite.judge.target or self.settings.judge or NOBODY
         settings = settings.model_copy(update={"judge": None if named == NOBODY else named})

@@ -136,7 +136,7 @@ class PairwiseComparisons(Plans):
 
         ready = (await self.library.ready(suite)).suite
         chosen = [select_cases(on_track(ready, track), cases, tags) for _, track in arms]
-        run_settings = self._run_settings(settings)
+        run_settings = await self._with_judge(ready, chosen[0], self._run_settings(settings))
         trials = settings.get("trials") or ready.defaults.trials
         for target, _ in arms:
             opened = await self._open(TargetSpec.parse(target), run_settings)

@@ -20,10 +20,12 @@ from mcp_evals.errors import (
     UsageError,
     did_you_mean,
 )
+from mcp_evals.judging.asking import judge_name, questions_of
 from mcp_evals.library import on_track, select_cases
 from mcp_evals.limits import estimate_cost
 from mcp_evals.results import Outcome, Run, RunSettings, TargetSpec
-from mcp_evals.runner import TrialEvent, plan_trials, score_trial
+from mcp_evals.runner import TrialEvent, known_judgements, plan_trials, score_trial
+from mcp_evals.simulation import NOBODY
 from mcp_evals.suite import Case, Suite
 from mcp_evals.views import run_answer, trial_answer
 from mcp_evals.workspace.holding import Holding, Progress
@@ -98,7 +100,8 @@ class Runs(Holding):
         ready = (await self.library.ready(suite)).suite
         chosen = select_cases(on_track(ready, track), cases, tags)
         spec = TargetSpec.parse(target)
-        run_settings = self._run_settings(settings or {})
+        self._check_users(chosen, spec)
+        run_settings = await self._with_judge(ready, chosen, self._run_settings(settings or {}))
         opened = await self._open(spec, run_settings)
         try:
             if not (settings and settings.get("trials")):
@@ -201,6 +204,12 @@ class Runs(Holding):
             await self._resume(run, rerun_errored=action == "rerun_errored", on_event=on_event)
         return await self.get_run(run.id, wait_s=wait_s, progress=progress)
 
+    def _check_users(self, cases: Sequence[Case], spec: TargetSpec) -> None:
+        for case in cases if spec.provider not in {"recorded", "run"} else ():
+            unplayed = case.scenario is not None and case.scenario.replies is None and case.scenario.target is None
+            if unplayed and self.settings.simulator is None:
+                raise UsageError(f'case "{case.id}": {NOBODY}')
+
     def _check_budget(self, suite: str, target: str, cases: Sequence[Case], settings: RunSettings) -> None:
         trials = sum(settings.trials * case.phrasings for case in cases)
         if settings.max_calls is not None and trials > settings.max_calls:
@@ -235,6 +244,7 @@ class Runs(Holding):
         if not planned:
             what = "errored trial" if rerun_errored else "missing trial"
             raise UsageError(f"run {run.id} has no {what}; get_run shows what it came to")
+        await self._check_judge(run.settings)
         opened = await self._open(TargetSpec.parse(run.target), run.settings)
         if run.id in self._active:  # another call resumed it while the target was opened
             await opened.target.aclose()
@@ -256,20 +266,17 @@ class Runs(Holding):
 
     def _score_again(self, run: Run, suite: Suite, cases: Mapping[str, Case]) -> None:
         on_track = suite.on_track(run.track)
+        judge = None if run.settings.judge is None else judge_name(run.settings.judge, suite.judge)
         for trial in list(self.store.trials(run.id)):
             if trial.transcript is None:
                 continue
             case = cases[trial.case_id]
-            score = score_trial(
-                case,
-                on_track,
-                trial.transcript,
-                on_track.tools_of(case),
-                trial.judgements,
-                trial.cost_usd,
-                trial.duration_s,
-            )
-            self.store.set_score(run.id, trial.model_copy(update={"score": score, "error": None}))
+            tools = on_track.tools_of(case)
+            questions = questions_of(on_track, case, trial.transcript, tools)
+            judgements = tuple(known_judgements(self.store, questions, judge, trial.judgements).values())
+            score = score_trial(case, on_track, trial.transcript, tools, judgements, trial.cost_usd, trial.duration_s)
+            changes = {"score": score, "judgements": judgements, "error": None}
+            self.store.set_score(run.id, trial.model_copy(update=changes))
         digest = self.store.save_suite(suite)
         note = f"scored again on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC" + (
             " with a changed suite" if digest != run.suite_digest else ""
