@@ -10,6 +10,7 @@ from typing import Final
 from mcp.server import MCPServer
 
 from mcp_evals.server.door import make_tool
+from mcp_evals.server.pictures import picture_extension
 from mcp_evals.server.tools import TOOLS
 from mcp_evals.settings import Settings
 from mcp_evals.workspace import Workspace, open_workspace
@@ -47,6 +48,7 @@ def build_server(settings: Settings) -> MCPServer[Workspace]:
             instructions=INSTRUCTIONS,
             tools=[make_tool(spec) for spec in TOOLS],
             lifespan=lifespan,
+            extensions=[picture_extension()],
             log_level="WARNING",
         )
 

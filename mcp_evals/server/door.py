@@ -14,6 +14,7 @@ from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from mcp_evals.errors import EvalsError
 from mcp_evals.model import Model
 from mcp_evals.reports.text import answer_text, capped
+from mcp_evals.server.pictures import PICTURE_META, PICTURED
 from mcp_evals.workspace import Progress, Workspace
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,12 @@ class ToolSpec(NamedTuple):
 def make_tool(spec: ToolSpec) -> Tool:
     """The tool that the server offers; its schema without the noise that costs tokens and tells nothing."""
     # Without an output schema: making one for each tool would cost a twentieth of the server's start.
-    made = Tool.from_function(_translated(spec.answer), annotations=spec.annotations, structured_output=False)
+    made = Tool.from_function(
+        _translated(spec.answer),
+        annotations=spec.annotations,
+        meta=PICTURE_META if spec.answer.__name__ in PICTURED else None,
+        structured_output=False,
+    )
     return made.model_copy(update={"parameters": _terse(made.parameters)})
 
 
