@@ -25,6 +25,7 @@ from mcp_evals.reports.document import (
     TrialReport,
     shown_trial,
 )
+from mcp_evals.reports.words import LIMIT_OF_WHOLE_POINTS, over_trials, settings_line, signed, tokens
 from mcp_evals.results import Comparison, Estimate
 from mcp_evals.text import shorten
 
@@ -67,6 +68,9 @@ def render_html(report: Report) -> str:
         "scale": scale,
         "gap_scale": gap_scale,
         "flags": FLAGS,
+        "over_trials": over_trials,
+        "settings_line": settings_line,
+        "tokens": tokens,
     }
     return environment.get_template(shown.template).render(
         report=report, policy=_policy(style, script), style=style, script=script, **asked, **shown.values
@@ -396,13 +400,16 @@ FLAGS: Final = {
 
 def share(value: float, n: int = 0) -> str:
     """A share in percent, with a decimal where so many cases carry one."""
-    return f"{value:.1%}" if n >= 200 else f"{value:.0%}"
+    return f"{value:.{_digits(n)}%}"
 
 
 def points(value: float, n: int = 0) -> str:
     """A difference in points, with its sign."""
-    said = f"{value * 100:+.1f}" if n >= 200 else f"{value * 100:+.0f}"
-    return said.replace("-", "\u2212")
+    return signed(value, _digits(n)).replace("-", "\u2212")
+
+
+def _digits(n: int) -> int:
+    return 0 if n < LIMIT_OF_WHOLE_POINTS else 1
 
 
 def _score(value: float | None) -> str:

@@ -364,7 +364,7 @@
             h(
               "div",
               { class: "columns" },
-              trials.map((held, index) => h("section", { class: "column" }, h("h4", {}, bdi(arms[index].name, 80)), p("outcome", mark(held.verdict), ` score ${score(held.score)}`), trial(untold(held, one.reason)))),
+              trials.map((held, index) => h("section", { class: "column" }, h("h3", {}, bdi(arms[index].name, 80)), p("outcome", mark(held.verdict), ` score ${score(held.score)}`), trial(untold(held, one.reason)))),
             ),
           ];
         },
