@@ -197,7 +197,8 @@ class Row(Model):
     cells: tuple[Cell, ...]
     """One for each run, in their order."""
     best: tuple[str, ...] = ()
-    """Names of the runs with the highest mean score, all equals; empty where fewer than two have a score."""
+    """Names of the runs of which most trials pass, then of the highest mean score, all equals; empty where fewer than
+    two have a score."""
     differs: bool = False
     """Whether the verdicts of the runs differ, or one has none."""
 
@@ -218,7 +219,8 @@ class SideBySide(Model):
     left_out: int = 0
     """Cases that pass in all runs and are not shown; the numbers count them."""
     best: tuple[str, ...] = ()
-    """Names of the runs with the highest pass rate, all equals: what was seen, not what may be claimed."""
+    """Names of the runs with the highest pass rate on the cases that all have a score for, all equals: what was seen,
+    not what may be claimed."""
     comparison: ComparisonTable | None = None
     """What may be claimed; None: nobody asked."""
     notes: tuple[str, ...] = ()
@@ -327,13 +329,12 @@ def side_by_side(
     found = [{(run.summary.run.suite, case.id): case for case in run.cases} for run in runs]
     rows = [_row(key, runs, [cases.get(key) for cases in found], names) for key in keys]
     shown = [row for row in rows if not only_lost or any(_lost(cell.result) for cell in row.cells)]
-    rates = [run.summary.pass_rate.value if run.summary.pass_rate else None for run in runs]
     return SideBySide(
         names=tuple(names),
         runs=tuple(_without(run, shown) for run in runs) if len(shown) < len(rows) else tuple(runs),
         rows=tuple(shown),
         left_out=len(rows) - len(shown),
-        best=_highest(rates, names),
+        best=_most_passed(rows, names),
         comparison=comparison,
         notes=tuple(_unlike(runs)),
     )
@@ -474,14 +475,13 @@ def _row(
         _cell(key, run, case, first if place else None)
         for place, (run, case) in enumerate(zip(runs, cases, strict=True))
     )
-    scores = [cell.result.score if cell.result else None for cell in cells]
-    known = [score for score in scores if score is not None]
+    marks = [_mark(cell) for cell in cells]
     return Row(
         suite=key[0],
         case=key[1],
         tags=next(case.tags for case in cases if case is not None),
         cells=cells,
-        best=_highest(scores, names) if len(known) > 1 else (),
+        best=_highest(marks, names) if len(marks) - marks.count(None) > 1 else (),
         differs=len({cell.result.verdict if cell.result else None for cell in cells}) > 1,
     )
 
@@ -554,9 +554,30 @@ def _points(score: float | None) -> str | None:
     return None if score is None else f"{score:.2f}"
 
 
-def _highest(values: Sequence[float | None], names: Sequence[str]) -> tuple[str, ...]:
-    known = [value for value in values if value is not None]
-    return tuple(name for name, value in zip(names, values, strict=True) if known and value == max(known))
+def _most_passed(rows: Sequence[Row], names: Sequence[str]) -> tuple[str, ...]:
+    marks = [[_mark(cell) for cell in row.cells] for row in rows]
+    common = [row for row in marks if None not in row]
+    rates = [_Mark(fsum(mark.passed for mark in column if mark), 0.0) for column in zip(*common, strict=True)]
+    return _highest(rates, names) if rates else ()
+
+
+class _Mark(NamedTuple):
+    """What a case came to, for a ranking: a gate fails trials whose score is high."""
+
+    passed: float
+    score: float
+
+
+def _mark(cell: Cell) -> _Mark | None:
+    result = cell.result
+    if result is None or result.score is None:
+        return None
+    return _Mark(result.passed / (result.trials - result.errored), result.score)
+
+
+def _highest(marks: Sequence[_Mark | None], names: Sequence[str]) -> tuple[str, ...]:
+    best = max(mark for mark in marks if mark is not None)
+    return tuple(name for name, mark in zip(names, marks, strict=True) if mark == best)
 
 
 def _unlike(runs: Sequence[RunReport]) -> Iterator[str]:

@@ -47,7 +47,7 @@ ALIKE: Final = "·"
 def markdown_report(report: Report) -> str:
     """The report as Markdown."""
     lines = _run(report) if isinstance(report, RunReport) else _side_by_side(report)
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 # --- what others wrote
@@ -334,12 +334,8 @@ def _side_by_side(report: SideBySide) -> Iterator[str]:
         yield ""
     yield from _heads(report)
     if report.best:
-        shared = "all equal" if len(report.best) == len(report.names) else ", ".join(code(name) for name in report.best)
-        yield (
-            f"Highest pass rate seen: {shared}. What may be claimed of it is said above."
-            if report.comparison
-            else (f"Highest pass rate seen: {shared}.")
-        )
+        claim = " What may be claimed of it is said above." if report.comparison else ""
+        yield f"Highest pass rate seen on common cases: {_best(report.best, report.names)}.{claim}"
         yield ""
     yield from (f"- Note: {prose(note, 1000)}" for note in report.notes)
     if report.notes:
@@ -422,7 +418,7 @@ def _matrix(report: SideBySide, *, several_suites: bool) -> Iterator[str]:
         yield f"{report.left_out} cases that pass in all runs are not shown; all numbers above count them."
         yield ""
     yield from _table(
-        ("Case", *(code(name) for name in report.names), "Highest score"),
+        ("Case", *(code(name) for name in report.names), "Best"),
         (
             (
                 (f"{code(row.suite)} " if several_suites else "") + code(row.case),
