@@ -51,6 +51,10 @@ class SuiteList(Model):
     """One for each file."""
     folders: tuple[str, ...]
     """Where they were looked for."""
+    total: int
+    """How many there are, also those not on this page."""
+    next_offset: int | None = None
+    """Where the next page begins; None: this is the last."""
 
 
 class CaseLine(Model):

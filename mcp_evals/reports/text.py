@@ -56,7 +56,8 @@ def suites_text(answer: SuiteList) -> str:
     """The suites, one a line."""
     if not answer.suites:
         return f"No suites in {', '.join(answer.folders)}. Write one there; evals://schema has the format."
-    lines = [f"{len(answer.suites)} suite{plural(len(answer.suites))}:"]
+    shown = "" if len(answer.suites) == answer.total else f"{len(answer.suites)} of "
+    lines = [f"{shown}{answer.total} suite{plural(answer.total)}:"]
     for suite in answer.suites:
         facts = [f"{suite.cases} cases"]
         if suite.tags:
@@ -75,6 +76,8 @@ def suites_text(answer: SuiteList) -> str:
         lines += [f"    BROKEN: {shorten(problem, LINE)}" for problem in suite.problems[:5]]
         if len(suite.problems) > 5:
             lines.append(f"    and {len(suite.problems) - 5} more problems")
+    if answer.next_offset is not None:
+        lines.append(f"More: call list_suites with offset={answer.next_offset}, or with search.")
     return "\n".join(lines)
 
 

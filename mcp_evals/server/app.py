@@ -9,6 +9,7 @@ from typing import Final
 
 from mcp.server import MCPServer
 
+from mcp_evals.server.client_model import Desk
 from mcp_evals.server.door import make_tool
 from mcp_evals.server.pictures import picture_extension
 from mcp_evals.server.tools import TOOLS
@@ -38,6 +39,7 @@ def build_server(settings: Settings) -> MCPServer[Workspace]:
     @asynccontextmanager
     async def lifespan(_: MCPServer[Workspace]) -> AsyncGenerator[Workspace]:
         async with open_workspace(settings) as workspace:
+            workspace.client_model = Desk()
             yield workspace
 
     with _without_rich():

@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 
 from mcp_evals.answers import (
     AttemptAnswer,
+    ReportFile,
     RunAnswer,
     RunList,
     SavedCase,
@@ -23,20 +24,28 @@ from mcp_evals.workspace import MAX_WAIT_S, Reveal, Workspace
 
 SuiteName = Annotated[str, Field(description="Suite name, from list_suites")]
 TargetText = Annotated[
-    str, Field(description="openai:MODEL, anthropic:MODEL, a configured NAME or NAME:MODEL, recorded:NAME, run:RUN_ID")
+    str,
+    Field(
+        description="openai:MODEL, anthropic:MODEL, a configured NAME or NAME:MODEL, recorded:NAME, run:RUN_ID, client"
+    ),
 ]
 RunId = Annotated[str, Field(description="Run handle")]
 Track = Annotated[str | None, Field(description="Tool set of the suite")]
 Trials = Annotated[int | None, Field(ge=1, le=100, description="Trials of each case; default by suite size")]
 WaitS = Annotated[float, Field(ge=0, le=MAX_WAIT_S, description="Seconds to wait; the run goes on when they are over")]
 Cap = Annotated[float | None, Field(ge=0, description="Spend at most, in US dollars")]
+Offset = Annotated[int, Field(ge=0)]
 Tags = Annotated[list[str] | None, Field(description="Only cases with one of these tags")]
 Temperature = Annotated[float | None, Field(ge=0, le=2)]
 
 
-def list_suites(ctx: Context[Workspace]) -> SuiteList:
+def list_suites(
+    ctx: Context[Workspace],
+    search: Annotated[str | None, Field(description="Words of name or description")] = None,
+    offset: Offset = 0,
+) -> SuiteList:
     """List eval suites: cases, tags, tracks, last result; broken ones with their problems."""
-    return workspace_of(ctx).list_suites()
+    return workspace_of(ctx).list_suites(search=search, offset=offset)
 
 
 async def get_suite(
@@ -45,7 +54,7 @@ async def get_suite(
     case: Annotated[str | None, Field(description="Show this case whole")] = None,
     tag: str | None = None,
     search: Annotated[str | None, Field(description="Words that occur in the case")] = None,
-    offset: Annotated[int, Field(ge=0)] = 0,
+    offset: Offset = 0,
 ) -> SuiteView:
     """Show the cases of a suite and what each expects, 20 a page."""
     return await workspace_of(ctx).get_suite(suite, case=case, tag=tag, search=search, offset=offset)
@@ -239,6 +248,16 @@ async def save_case(
     )
 
 
+async def export_report(
+    ctx: Context[Workspace],
+    runs: Annotated[list[str], Field(description="Run ids; several are compared, the baseline first")],
+    format: Literal["html", "markdown", "json", "junit"] = "html",  # noqa: A002  as everybody calls it
+    transcripts: Annotated[bool, Field(description="With what was said")] = False,
+) -> ReportFile:
+    """Export a report of one or several runs as a file: HTML, Markdown, JSON or JUnit."""
+    return await workspace_of(ctx).export_report(runs, format, transcripts=transcripts)
+
+
 async def inspect_tools(
     ctx: Context[Workspace],
     server: Annotated[str, Field(description="Name of an MCP server in the user's configuration")],
@@ -260,6 +279,7 @@ TOOLS: tuple[ToolSpec, ...] = (
     ToolSpec(score_transcript, RECORDS),
     ToolSpec(take_case, RECORDS),
     ToolSpec(save_case, WRITES),
+    ToolSpec(export_report, RECORDS),
     ToolSpec(inspect_tools, READS),
 )
 """In the order in which hosts show them."""

@@ -1,7 +1,7 @@
 """One method for each thing that a user can ask. The MCP server and the command line are doors to it.
 
 Knows no MCP and no terminal. Each part stands on the one before: what is shared, targets, holding, runs, comparisons,
-what is withheld from a subject, attempts; captures and reports beside them.
+what is withheld from a subject, attempts, saving; captures, verdicts and reports beside them.
 """
 
 import os
@@ -11,18 +11,19 @@ from contextlib import asynccontextmanager
 import anyio
 
 from mcp_evals.settings import Settings
-from mcp_evals.workspace.attempts import Attempts
 from mcp_evals.workspace.captures import Captures
 from mcp_evals.workspace.feedback import Reveal
 from mcp_evals.workspace.holding import MAX_WAIT_S, Progress
 from mcp_evals.workspace.reporting import Reporting
 from mcp_evals.workspace.runs import Action, default_trials
+from mcp_evals.workspace.saving import Saving
 from mcp_evals.workspace.shared import STORE_FILE
+from mcp_evals.workspace.verdicts import Verdicts
 
 __all__ = ["MAX_WAIT_S", "STORE_FILE", "Action", "Progress", "Reveal", "Workspace", "default_trials", "open_workspace"]
 
 
-class Workspace(Attempts, Captures, Reporting):
+class Workspace(Saving, Captures, Verdicts, Reporting):
     """The user's suites, runs and targets."""
 
 

@@ -3,11 +3,11 @@
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final, Protocol
 
 from pydantic import JsonValue
 
-from mcp_evals.answers import AttemptAnswer, RunAnswer, TrialAnswer
+from mcp_evals.answers import AttemptAnswer, RunAnswer, TargetLine, TargetList, TrialAnswer
 from mcp_evals.compare import loosened
 from mcp_evals.conversation import Transcript
 from mcp_evals.errors import NotFoundError, UsageError, did_you_mean
@@ -20,15 +20,56 @@ from mcp_evals.scoring.case import judged_questions
 from mcp_evals.suite import Case, Suite
 from mcp_evals.suites.importers.transcripts import read_transcript, without_history
 from mcp_evals.summary import summarize
+from mcp_evals.targets.base import Target
 from mcp_evals.views import first_words, run_answer, trial_answer
 from mcp_evals.workspace.dialogue import Asked, Attempt, case_of, go_on, new_steps
 from mcp_evals.workspace.feedback import Reveal, reveal_note, reveal_of, revealed
+from mcp_evals.workspace.spending import Spending
 from mcp_evals.workspace.targets import Opened
-from mcp_evals.workspace.withheld import HOLDOUT, SELF, Withheld
+from mcp_evals.workspace.withheld import HOLDOUT, SELF
+
+CLIENT: Final = "client"
+"""Target that is the model of the client that asks."""
 
 
-class Attempts(Withheld):
+class ClientModel(Protocol):
+    """The model of whoever calls, where it is offered."""
+
+    def ready(self) -> bool:
+        """Whether the present caller offers it."""
+        ...
+
+    def open(self, settings: RunSettings) -> Target:
+        """A target that asks it.
+
+        Raises:
+            UsageError: the present caller offers none; names the alternatives.
+        """
+        ...
+
+
+class Attempts(Spending):
     """Hands out cases and scores the answers."""
+
+    client_model: ClientModel | None = None
+    """Set by a door whose callers may have a model of their own."""
+
+    def list_targets(self) -> TargetList:
+        """What can be evaluated here, the agent that asks and its client's model too."""
+        known = super().list_targets()
+        offered = self.client_model is not None and self.client_model.ready()
+        client = TargetLine(
+            target=CLIENT,
+            ready=offered,
+            note="the model of your client, by sampling; not reproducible"
+            if offered
+            else "your client offers no model",
+        )
+        own = TargetLine(
+            target=SELF, ready=True, note="you: take_case hands out a case, score_transcript takes the answer"
+        )
+        lines = sorted((*known.targets, client, own), key=lambda line: not line.ready)
+        return TargetList(targets=tuple(lines))
 
     async def take_case(
         self,
@@ -362,6 +403,12 @@ class Attempts(Withheld):
                 "`self` is the agent that asks, and cannot be called; take_case(suite=…) hands out a case and "
                 "score_transcript(attempt_id=…) takes the answer"
             )
+        if spec.provider == CLIENT:
+            if self.client_model is None:
+                raise UsageError(
+                    "`client` is the model of an MCP client, and none is connected here; name another target"
+                )
+            return Opened(self.client_model.open(settings), None)
         return await super()._open(spec, settings)
 
     async def _cancel(self, run: Run) -> None:

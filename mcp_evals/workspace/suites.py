@@ -16,6 +16,7 @@ from mcp_evals.answers import (
 )
 from mcp_evals.library import select_cases
 from mcp_evals.live_tools import write_snapshot
+from mcp_evals.suites.files import SuiteEntry
 from mcp_evals.text import shorten
 from mcp_evals.tool_lint import lint_tools, token_cost
 from mcp_evals.views import case_line
@@ -23,6 +24,8 @@ from mcp_evals.workspace.shared import STORE_FILE, Shared
 
 REVEAL_LIMIT: Final = 20
 """Cases that one page of a suite shows."""
+SUITES: Final = 25
+"""Suites that one page of the list shows."""
 FINDINGS: Final = 30
 """Lint findings that an answer names."""
 DESCRIPTION: Final = 100
@@ -32,10 +35,12 @@ DESCRIPTION: Final = 100
 class Suites(Shared):
     """Shows suites, and tools of servers."""
 
-    def list_suites(self) -> SuiteList:
-        """Every suite, broken ones with their problems."""
+    def list_suites(self, *, search: str | None = None, offset: int = 0, limit: int = SUITES) -> SuiteList:
+        """A page of the suites, broken ones with their problems; of `search` every word occurs in name or description."""
+        words = (search or "").casefold().split()
+        fitting = [entry for entry in self.library.entries() if all(word in _about(entry) for word in words)]
         lines: list[SuiteLine] = []
-        for entry in self.library.entries():
+        for entry in fitting[offset : offset + limit]:
             suite = entry.loaded.suite if entry.loaded else None
             tags: dict[str, int] = {}
             for tag in (tag for case in suite.cases for tag in case.tags) if suite else ():
@@ -52,7 +57,12 @@ class Suites(Shared):
                     built_in=self.library.is_built_in(entry),
                 )
             )
-        return SuiteList(suites=tuple(lines), folders=tuple(str(folder) for folder in self.settings.suites))
+        return SuiteList(
+            suites=tuple(lines),
+            folders=tuple(str(folder) for folder in self.settings.suites),
+            total=len(fitting),
+            next_offset=offset + limit if offset + limit < len(fitting) else None,
+        )
 
     async def get_suite(
         self,
@@ -129,3 +139,7 @@ class Suites(Shared):
         if found is None:
             return None
         return LastRun(run_id=found.id, target=found.target, pass_rate=self.summary(found.id)[0].pass_rate)
+
+
+def _about(entry: SuiteEntry) -> str:
+    return f"{entry.name} {entry.loaded.suite.description if entry.loaded else ''}".casefold()

@@ -18,6 +18,8 @@ from mcp_evals.results import Trial
 from mcp_evals.runner import score_trial
 from mcp_evals.suite import Case, Expect, Suite
 from mcp_evals.suites.importers.transcripts import ReadTranscript, read_transcript, without_history
+from mcp_evals.suites.places import place_text
+from mcp_evals.suites.problems import complaints
 from mcp_evals.views import trial_answer
 from mcp_evals.workspace.shared import Shared
 
@@ -59,8 +61,7 @@ class Transcripts(Shared):
                 read = Expect.model_validate(expect)
             except ValidationError as error:
                 raise InvalidFileError(
-                    Problem(found["msg"], "expect." + ".".join(str(part) for part in found["loc"]))
-                    for found in error.errors(include_url=False)
+                    Problem(found.message, place_text(("expect", *found.place))) for found in complaints(error, Expect)
                 ) from None
             given = Case(id=case or "transcript", user="(given with the transcript)", expect=read)
             return Suite(name="(given here)", cases=(given,)), given

@@ -4,10 +4,12 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from e2e.home import asked_for, weather_suite, write_recording, write_suite
+from e2e.home import WEATHER, asked_for, weather_suite, write_recording, write_suite
 from e2e.host import Host, Mode, connected, text_of
+from mcp.types import ResourceLink
 
 from mcp_evals.answers import RunAnswer, RunList, SuiteList, SuiteView, TargetList, TrialAnswer
 from mcp_evals.model import Model
@@ -20,7 +22,16 @@ pytestmark = pytest.mark.anyio
 
 TOOL_LIST_TOKENS = 2_500
 ANSWER_TOKENS = 2_000
-CHANGING = {"run_case", "run_suite", "compare_models", "control_run", "score_transcript", "take_case", "save_case"}
+CHANGING = {
+    "run_case",
+    "run_suite",
+    "compare_models",
+    "control_run",
+    "score_transcript",
+    "take_case",
+    "save_case",
+    "export_report",
+}
 """Tools after which something is there that was not there before."""
 
 
@@ -279,17 +290,35 @@ async def test_every_tool_has_a_description_and_says_what_a_host_may_assume(sett
     assert {tool.name for tool in tools} - read_only == CHANGING
 
 
-async def test_no_answer_is_longer_than_the_hard_cap_and_the_cut_says_how_to_go_on(settings: Settings) -> None:
+async def test_hundreds_of_suites_are_listed_in_pages_and_found_by_words(settings: Settings) -> None:
     for n in range(400):
         write_suite(settings.suites[0], weather_suite("oslo", name=f"suite{n:03}", description="long " * 40))
 
     async with connected(build_server(settings)) as host:
-        text = await host.read("list_suites")
+        first = await asked(host, SuiteList, "list_suites")
+        last = await asked(host, SuiteList, "list_suites", offset=400)
+        found = await asked(host, SuiteList, "list_suites", search="LONG 399")
 
-    assert len(text) <= HARD_CAP
-    left_out = re.search(r"\((\d+) more lines: ", text)
-    assert left_out
-    assert int(left_out[1]) + text.count("\n") == 1 + 402
+    assert (len(first.suites), first.total, first.next_offset) == (25, 402, 25)
+    assert (len(last.suites), last.next_offset) == (2, None)
+    assert [suite.name for suite in found.suites] == ["suite399"]
+
+
+async def test_no_answer_is_longer_than_the_hard_cap_in_either_half_and_both_say_what_is_left_out(
+    settings: Settings,
+) -> None:
+    many = {"name": "many", "description": "word " * 400, "input_schema": WEATHER["input_schema"]}
+    tools = [{**many, "name": f"tool{n:03}"} for n in range(40)]
+    write_suite(settings.suites[0], weather_suite("oslo", name="wide", tools=tools))
+
+    async with connected(build_server(settings)) as host:
+        result = await host.call("take_case", suite="wide")
+
+    text = text_of(result)
+    facts = dict(result.structured_content or {})
+    assert max(len(text), len(json.dumps(facts, ensure_ascii=False))) <= HARD_CAP
+    assert re.search(r"\((\d+) more lines: ", text)
+    assert len(facts["tools"]) + facts["left_out"]["tools"] == 40
 
 
 # --- what is refused, and how
@@ -354,9 +383,39 @@ async def test_a_recording_outside_the_suite_folders_is_not_opened(
     assert "lies outside the suite folders" in refusal
 
 
-async def test_a_wrong_argument_is_named(settings: Settings, mode: Mode) -> None:
-    async with connected(build_server(settings), mode) as host:
-        refusal = await host.refused("get_run", run_id="x", wait_s=1000)
+WRONG = [
+    ({"run_id": "x", "wait_s": 1000}, "`wait_s` must be less than or equal to 50, not 1000"),
+    ({"wait_s": 1}, "`run_id` is missing (Run handle)"),
+    ({"run_id": "x", "wait": 1}, 'no argument "wait"; did you mean "wait_s"?'),
+    ({"run_id": "x", "trial": "many"}, "`trial` must be a valid integer"),
+]
 
-    assert "wait_s" in refusal
-    assert "less than or equal to 50" in refusal
+
+@pytest.mark.parametrize(("arguments", "said"), WRONG)
+async def test_a_wrong_argument_is_named_with_what_is_allowed(
+    settings: Settings, mode: Mode, arguments: dict[str, Any], said: str
+) -> None:
+    async with connected(build_server(settings), mode) as host:
+        refusal = await host.refused("get_run", **arguments)
+
+    assert said in refusal
+    assert "pydantic" not in refusal
+
+
+async def test_a_report_is_a_file_and_a_link_to_it(settings: Settings) -> None:
+    async with connected(build_server(settings)) as host:
+        run = await host.ask("run_suite", suite="weather", target="recorded:mixed")
+        results = [
+            await host.call("export_report", runs=[run["run_id"]], format=form)
+            for form in ("html", "markdown", "json", "junit")
+        ]
+
+    for result in results:
+        link = result.content[1]
+        assert isinstance(link, ResourceLink)
+        assert link.size == sizes_of([link.uri])[0]
+        assert str(settings.data / "reports") in link.uri
+
+
+def sizes_of(uris: list[str]) -> list[int]:
+    return [Path(urlsplit(uri).path).stat().st_size for uri in uris]
