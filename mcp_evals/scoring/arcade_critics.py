@@ -101,10 +101,10 @@ class ArcadeSimilarity(_Critic):
         reference, text = _as_text(expected), _as_text(actual)
         if not reference.strip() or not text.strip():
             same = reference.strip() == text.strip()
-        elif not word_tokens(reference) and not word_tokens(text):
+        elif not (words := _word_counts(reference)) and not _word_counts(text):
             same = reference == text
         else:
-            similarity = _cosine(reference, text)
+            similarity = _cosine(words, _word_counts(text))
             return ArcadeMatch(similarity >= self.similarity_threshold, min(similarity * weight, weight))
         return ArcadeMatch(same, weight if same else 0.0)
 
@@ -183,23 +183,21 @@ def _as_text(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)  # pyright: ignore[reportUnknownArgumentType]
 
 
-def _cosine(reference: str, text: str) -> float:
-    """TF-IDF cosine in the order in which scikit-learn adds and divides: its last bits decide ties of the assignment."""
-    first, second = _word_counts(reference), _word_counts(text)
-    left = _unit({word: times * _idf(word, second) for word, times in first.items()})
+def _cosine(first: Mapping[str, int], second: Mapping[str, int]) -> float:
+    """TF-IDF cosine in the order in which scikit-learn adds and divides: its last bits decide ties of the assignment.
+
+    Smoothed over two texts, the idf of a word is ln((1 + 2) / (1 + 2)) + 1 in both and ln((1 + 2) / (1 + 1)) + 1 in one.
+    """
     # scikit-learn numbers the words as they first occur, those of the first text before those of the second.
-    ordered = [word for word in first if word in second] + [word for word in second if word not in first]
-    right = _unit({word: second[word] * _idf(word, first) for word in ordered})
+    left = _unit([times if word in second else times * _IDF_ALONE for word, times in first.items()])
+    shared = [word for word in first if word in second]
+    alone = [times * _IDF_ALONE for word, times in second.items() if word not in first]
+    right = _unit([float(second[word]) for word in shared] + alone)
     total = 0.0
-    for word, length in left.items():
-        if word in right:
-            total += length * right[word]
+    common = (length for word, length in zip(first, left, strict=True) if word in second)
+    for length, other in zip(common, right, strict=False):
+        total += length * other
     return total
-
-
-def _idf(word: str, others: Mapping[str, int]) -> float:
-    """Smoothed over two texts: ln((1 + 2) / (1 + 2)) + 1 for a word in both, ln((1 + 2) / (1 + 1)) + 1 for one in one."""
-    return 1.0 if word in others else _IDF_ALONE
 
 
 _IDF_ALONE: Final = math.log(1.5) + 1
@@ -210,14 +208,14 @@ def _word_counts(text: str) -> Mapping[str, int]:
     return Counter(word_tokens(text))
 
 
-def _unit(vector: dict[str, float]) -> dict[str, float]:
+def _unit(vector: list[float]) -> list[float]:
     """The vector at length 1; twice, because scikit-learn does so."""
     for _ in range(2):
         square = 0.0
-        for length in vector.values():
+        for length in vector:
             square += length * length
         norm = math.sqrt(square)
-        vector = {word: length / norm for word, length in vector.items()}
+        vector = [length / norm for length in vector]
     return vector
 
 
