@@ -4,6 +4,7 @@ The numbers are those of the table "Against arcade-evals" in ARCHITECTURE.md, wh
 """
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -297,3 +298,18 @@ def test_34_nothing_is_sent_anywhere_by_a_run_of_a_recording(tmp_path: Path) -> 
         )  # fmt: skip
 
         assert 0 == done.returncode, done.stderr
+
+
+def test_every_point_has_a_line_and_a_test() -> None:
+    """The table in ARCHITECTURE.md names 34 points; each has a test here, by its number, or names one that exists."""
+    root = Path(__file__).parents[2]
+    table = (root / "ARCHITECTURE.md").read_text(encoding="utf-8").split("## Against arcade-evals")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (\d+) \|.*\| ([^|]*)\|$", table, re.MULTILINE)
+    here = {int(name[5:7]) for name in globals() if re.match(r"test_\d\d_", name)}
+
+    assert [str(number) for number in range(1, 35)] == [number for number, _ in rows]
+    assert [] == [number for number, tests in rows if not tests.strip() and int(number) not in here]
+    named = [test for _, tests in rows for test in re.findall(r"`([^`]+)::([^`]+)`", tests)]
+    assert [] == [
+        (file, test) for file, test in named if f"def {test}(" not in (root / file).read_text(encoding="utf-8")
+    ]
