@@ -303,13 +303,12 @@ def talk(transcript: Transcript, limit: int) -> Talk:
     kept: list[Said] = []
     used = left_out = 0
     for said, call in _said(transcript):
-        size = ENTRY + len(said.text) + (len(str(call.arguments)) if call else 0)
+        size = len(said.text) + (len(str(call.arguments)) if call else 0)
         room = limit - used
+        left_out += max(0, size - max(0, room))
         if room <= 0:
-            left_out += size
             continue
-        used += size
-        left_out += max(0, size - room)
+        used += ENTRY + size
         kept.append(said._replace(text=shorten(said.text, room, keep_lines=True)))
     return Talk(tuple(kept), left_out)
 
