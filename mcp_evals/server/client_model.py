@@ -131,7 +131,7 @@ class Call:
         return {
             key: question
             for key, question in desk.waiting.items()
-            if question.target in self.targets or question.run_id in self.run_ids
+            if not question.done.is_set() and (question.target in self.targets or question.run_id in self.run_ids)
         }
 
 
