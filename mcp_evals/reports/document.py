@@ -147,6 +147,8 @@ class RunReport(Model):
     """The run and its numbers, over all cases; what each case came to stands with the case."""
     errors: dict[str, int] = Field(default_factory=dict[str, int])
     """Trials without a score, by kind."""
+    latency_s: float | None = None
+    """Mean seconds of a trial spent waiting for the model; None: unknown."""
     flaky: tuple[str, ...] = ()
     """Cases of which some trials pass and some fail."""
     notes: tuple[str, ...] = ()
@@ -241,6 +243,7 @@ def run_report(
 ) -> RunReport:
     """One run; `suite` is the one that scored it, on its track. `only_lost` leaves out the cases that pass."""
     answer = run_answer(summary, outcomes)
+    waits = [outcome.latency_s for outcome in outcomes if outcome.latency_s is not None]
     results = {result.case_id: result for result in summary.results}
     by_id = {case.id: case for case in suite.cases}
     held = [case_id for case_id in summary.run.case_ids if case_id in by_id]
@@ -254,6 +257,7 @@ def run_report(
         sentence=answer.verdict,
         summary=summary.model_copy(update={"results": ()}),
         errors=answer.errors,
+        latency_s=fsum(waits) / len(waits) if waits else None,
         flaky=tuple(result.case_id for result in summary.results if result.flaky),
         notes=answer.notes,
         cases=tuple(

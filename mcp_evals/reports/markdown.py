@@ -197,7 +197,7 @@ def _results(cases: Sequence[CaseReport]) -> Iterator[str]:
 def _case_mark(case: CaseReport) -> str:
     if case.result is None:
         return "not held"
-    return MARKS[case.result.verdict] + (", flaky" if case.result.flaky else "")
+    return MARKS[case.result.verdict] + (" (flaky)" if case.result.flaky else "")
 
 
 def _case(case: CaseReport) -> Iterator[str]:
@@ -357,17 +357,12 @@ def _heads(report: SideBySide) -> Iterator[str]:
                 counts(run.summary.cases),
                 str(run.summary.trials.errored or ""),
                 prose(price(run.summary.cost_usd)),
-                _seconds(run),
+                "" if run.latency_s is None else f"{run.latency_s:.2f}",
                 code(run.summary.run.id),
             )
             for name, run in zip(report.names, report.runs, strict=True)
         ),
     )
-
-
-def _seconds(run: RunReport) -> str:
-    waits = [trial.latency_s for case in run.cases for trial in case.trials if trial.latency_s is not None]
-    return f"{sum(waits) / len(waits):.2f}" if waits else ""
 
 
 def _comparison(table: ComparisonTable) -> Iterator[str]:
