@@ -59,15 +59,16 @@ def import_arcade(
     file: Annotated[Path, typer.Argument(help="Eval file, such as eval_weather.py; it is run.")],
     python: Annotated[Path, typer.Option(help="Interpreter that has arcade-evals installed.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The suite file to write; each of several gets its name added.")
+        Path,
+        typer.Option("-o", "--output", help="The suite file to write; each of several gets a number and its name."),
     ],
     timeout_s: Annotated[float, typer.Option("--timeout", help="Seconds that the eval file may take.")] = TIMEOUT_S,
 ) -> None:
     """Suites of an arcade-evals file, scored by arcade's rules."""
     found = read_arcade_suites(file, python, timeout_s)
-    for suite in found.suites:
+    for number, suite in enumerate(found.suites, start=1):
         name = re.sub(r"\W+", "-", suite.name.lower()).strip("-")
-        path = output if len(found.suites) == 1 else output.with_stem(f"{output.stem}-{name}")
+        path = output if len(found.suites) == 1 else output.with_stem(f"{output.stem}-{number}-{name}".rstrip("-"))
         write_suite(suite, path)
         print(f"{path}: {len(suite.cases)} cases")
     for reason in found.left_out:

@@ -62,14 +62,14 @@ def test_the_command_writes_one_suite_to_the_file_that_is_named(tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("arcade")
-def test_each_of_several_suites_gets_a_file_with_its_name(tmp_path: Path) -> None:
+def test_each_of_several_suites_gets_a_file_with_its_number_and_name(tmp_path: Path) -> None:
     more = "standing = one_case('Second suite')\n@tool_eval()\nasync def same(): return standing\n"
     file = eval_file(tmp_path, SUITE + more)
 
     result = imported(file, "-o", str(tmp_path / "suite.yaml"))
 
     assert 0 == result.exit_code
-    assert ["eval_weather.py", "suite-second-suite.yaml", "suite-weather.yaml"] == sorted(
+    assert ["eval_weather.py", "suite-1-weather.yaml", "suite-2-second-suite.yaml"] == sorted(
         path.name for path in tmp_path.iterdir() if path.is_file()
     )
 
