@@ -12,6 +12,8 @@ from mcp.server import MCPServer
 from mcp_evals.server.client_model import Desk
 from mcp_evals.server.door import make_tool
 from mcp_evals.server.pictures import picture_extension
+from mcp_evals.server.prompts import add_prompts
+from mcp_evals.server.resources import add_resources
 from mcp_evals.server.tools import TOOLS
 from mcp_evals.settings import Settings
 from mcp_evals.workspace import Workspace, open_workspace
@@ -21,8 +23,12 @@ Evaluate models, prompts and tool descriptions, and say honestly what the number
 
 Workflow: list_suites and list_targets, then run_suite (or run_case to look at one case closely). A run that takes longer
 than wait_s goes on by itself: call get_run(run_id, wait_s=30) until its status is completed. Then
-get_run(run_id, case=…) shows the evidence of a failure. Without an API key, use a recorded: target, or
-score_transcript for what you did yourself.
+get_run(run_id, case=…) shows the evidence of a failure. compare_models says which of two is better, or that it cannot be told;
+report its first sentence as it is. save_case writes cases (evals://guide: how to write good ones), export_report a file.
+
+Without an API key: a recorded: target; the target client, where your client offers its model; score_transcript for what anyone
+did; or be the subject yourself: take_case hands out a case, score_transcript(attempt_id=…) takes your answer, and so on with
+take_case(run_id=…) to the end. Do not look up expectations first: runs say when they had been shown before.
 
 Reading results: the first line is the verdict. Rates come with an interval and n; a small n is a wide interval, so do not
 rank targets whose intervals overlap widely. An errored trial (API down, timeout) has no score: it is neither a fail nor a
@@ -36,14 +42,17 @@ Suites are YAML or JSON files in the user's folders; providers, servers and limi
 def build_server(settings: Settings) -> MCPServer[Workspace]:
     """The server over a workspace of its own, which opens with the first connection and ends with the server."""
 
+    held: list[Workspace] = []
+
     @asynccontextmanager
     async def lifespan(_: MCPServer[Workspace]) -> AsyncGenerator[Workspace]:
         async with open_workspace(settings) as workspace:
             workspace.client_model = Desk()
+            held[:] = [workspace]
             yield workspace
 
     with _without_rich():
-        return MCPServer(
+        server = MCPServer(
             "mcp-evals",
             title="MCP Evals",
             version=_version(),
@@ -53,6 +62,10 @@ def build_server(settings: Settings) -> MCPServer[Workspace]:
             extensions=[picture_extension()],
             log_level="WARNING",
         )
+    add_resources(server)
+    # The SDK gives completions no context in which they could find it.
+    add_prompts(server, lambda: held[0])
+    return server
 
 
 def serve_stdio(settings: Settings) -> None:
