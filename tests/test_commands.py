@@ -227,3 +227,45 @@ def test_a_recording_replays_to_the_same_verdicts(command: Command, tmp_path: Pa
     assert json.loads(again.stdout)["cases"]["failed"] == 2
     header = json.loads((tmp_path / "suites" / "recordings" / "again.jsonl").read_text().split("\n")[0])
     assert header["recording"]["target"] == "recorded:wrong"
+
+
+def test_several_runs_are_reported_side_by_side(command: Command) -> None:
+    ids = [
+        json.loads(command("run", "weather", "--target", f"recorded:{name}", "--format", "json").stdout)["run_id"]
+        for name in ("wrong", "right")
+    ]
+
+    report = command("report", *ids, "--format", "markdown")
+
+    assert report.exit_code == PASSED, report.stderr
+    assert "| `oslo` | FAIL 0.50 | pass 1.00 | `recorded:right` |" in report.stdout
+
+
+@pytest.mark.parametrize(
+    ("form", "beginning"),
+    [
+        ("markdown", "# `weather`: `recorded:wrong`"),
+        ("junit", '<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="mcp-evals" tests="2" failures="2" '),
+    ],
+)
+def test_a_run_is_written_as_a_report_and_ends_with_the_same_code(command: Command, form: str, beginning: str) -> None:
+    result = command("run", "weather", "--target", "recorded:wrong", "--format", form)
+
+    assert (result.exit_code, result.stdout[: len(beginning)]) == (FAILED, beginning)
+
+
+def test_a_comparison_is_written_as_a_report_with_the_gate_it_was_asked_for(command: Command) -> None:
+    sides = ("--target", "recorded:wrong", "--target", "recorded:right")
+
+    result = command("compare", "weather", *sides, "--gate", "--format", "markdown", "-o", "out.md")
+
+    assert (result.exit_code, result.stdout) == (UNDECIDED, "out.md\n")
+    assert Path("out.md").read_text(encoding="utf-8").startswith("# `weather`: 2 runs side by side\n")
+
+
+def test_the_evidence_of_one_case_is_of_one_run_and_no_report(command: Command) -> None:
+    run_id = json.loads(command("run", "weather", "--target", "recorded:wrong", "--format", "json").stdout)["run_id"]
+
+    result = command("report", run_id, "--case", "rome", "--format", "junit")
+
+    assert (result.exit_code, result.stderr) == (WRONG, "--case shows one case of one run, as text or json\n")
