@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 import anyio
@@ -25,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mcp_evals.errors import UsageError
 from mcp_evals.server.app import build_server
 from mcp_evals.settings import Settings
+from mcp_evals.targets.open import BUILT_IN
 from mcp_evals.workspace import Workspace
 
 PATH: Final = "/mcp"
@@ -61,6 +63,7 @@ def serve_http(settings: Settings, address: Address, token_env: str | None, envi
     token = _token(address, token_env, environ)
     listening = listen(address)
     bound = Address(address.host, listening.getsockname()[1])
+    _load_what_is_slow(settings, environ)
     said = f"token: the value of {token_env}" if token_env else f"token: {token}"
     sys.stderr.write(f"mcp-evals serves on {bound.url}\n{said} (send it as `Authorization: Bearer TOKEN`)\n")
     serve_app(http_app(build_server(settings), bound, token), listening)
@@ -87,7 +90,9 @@ def listen(address: Address) -> socket.socket:
 
 def serve_app(gate: "Gate", listening: socket.socket) -> None:
     """Answer requests until SIGINT or SIGTERM, and say so to those who still wait for an answer then."""
-    config = uvicorn.Config(gate, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        gate, log_config=None, access_log=False, lifespan="on", server_header=False, timeout_graceful_shutdown=5
+    )
     before = signal.signal(signal.SIGTERM, _end)
     try:
         anyio.run(lambda: _Web(config, gate).serve(sockets=[listening]))
@@ -189,6 +194,14 @@ class _Web(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._gate.close()
         await super().shutdown(sockets)
+
+
+def _load_what_is_slow(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Load now what else the first call that needs it would load, while all other clients wait."""
+    kinds = {provider.kind for provider in settings.providers.values()}
+    kinds |= {kind for kind, (_, _, key) in BUILT_IN.items() if environ.get(key)}
+    for name in ("mcp_evals.stats.intervals", "ruamel.yaml", *(f"mcp_evals.targets.{kind}" for kind in sorted(kinds))):
+        import_module(name)
 
 
 def _token(address: Address, token_env: str | None, environ: Mapping[str, str]) -> str:

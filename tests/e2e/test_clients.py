@@ -100,7 +100,7 @@ def test_a_run_of_two_minutes_is_followed_by_a_client_that_waits_ten_seconds_for
         pytest.skip("takes two minutes: set MCP_EVALS_SLOW=1")
     write_suite(folder / "suites", weather_suite(*(f"city{n:02}" for n in range(48)), name="long"))
     model.behaviour = after(5)
-    asked = {"suite": "long", "target": "here:m-1", "wait_s": 8, "timeout_ms": 10_000}
+    asked = {"suite": "long", "target": "here:m-1", "trials": 1, "wait_s": 6, "timeout_ms": 10_000}
 
     if transport == "stdio":
         env = environment(folder / "home")

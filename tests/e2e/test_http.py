@@ -4,6 +4,8 @@ import json
 import signal
 import socket
 import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,16 +14,22 @@ import anyio
 import httpx
 import pytest
 from e2e.conftest import Command
-from e2e.home import environment
+from e2e.home import environment, weather_suite, write_suite
 from e2e.host import Mode
 from e2e.serving import SERVE_HTTP, TOKEN, Serving, connected_over_http, serving
-from e2e.stand_in import StandIn
+from e2e.stand_in import StandIn, call_reply
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from mcp_evals.server.http import Address, Gate
 
 LOCAL = Address("127.0.0.1", 8765)
+SHOP = Path(__file__).parent.parent / "fakes_mcp" / "shop.py"
+WAITING = {
+    "id": "parcel",
+    "user": "Is it there?",
+    "expect": {"calls": [{"tool": "wait_for_delivery", "args": {}}]},
+}
 LET_IN = 400
 """What the SDK answers to a request that names no session."""
 EVERYWHERE = Address("0.0.0.0", 8765)
@@ -300,6 +308,33 @@ async def test_a_killed_server_leaves_a_run_that_the_next_one_resumes(
     assert sorted(model.counts.values()) == [1, 2, 2]
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+async def test_no_tool_server_outlives_the_server_that_was_calling_it(
+    folder: Path, model: StandIn, how: signal.Signals
+) -> None:
+    pids = folder / "pids"
+    pids.touch()
+    with (folder / "mcp-evals.toml").open("a") as file:
+        file.write(f"[servers.shop]\ncommand = {json.dumps(sys.executable)}\nargs = [{json.dumps(str(SHOP))}]\n")
+        file.write(f"env = {{PIDS = {json.dumps(str(pids))}}}\n")
+    write_suite(
+        folder / "suites", {**weather_suite("oslo", name="shop"), "tools": [{"server": "shop"}], "cases": [WAITING]}
+    )
+    model.behaviour = lambda *_: call_reply("wait_for_delivery", "{}")
+
+    with serving(folder) as server:
+        async with connected_over_http(server) as host:
+            run = await host.ask("run_suite", suite="shop", target="here:m-1", trials=1, wait_s=0)
+            await anyio.to_thread.run_sync(until, lambda: model.asked)
+        server.process.send_signal(how)
+        await anyio.to_thread.run_sync(lambda: server.process.communicate(timeout=20))
+
+    assert run["status"] == "working"
+    assert pids.read_text().split()
+    await anyio.to_thread.run_sync(until, lambda: not children_in(folder))
+
+
 MODERN = {
     "Accept": "application/json, text/event-stream",
     "MCP-Protocol-Version": "2026-07-28",
@@ -317,6 +352,15 @@ def modern(call: dict[str, Any]) -> dict[str, Any]:
         "io.modelcontextprotocol/clientCapabilities": {},
     }
     return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {**call, "_meta": meta}}
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Return when something holds."""
+    for _ in range(1200):
+        if holds():
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("it never did")
 
 
 def children_in(folder: Path) -> list[str]:

@@ -1,5 +1,5 @@
 // Runs one whole evaluation as a host does, with a client of the TypeScript SDK, and prints what it saw as JSON.
-// node evaluate.mjs '{"sdk": "v1" | "v2", "era": "legacy" | "auto", "server": {…}, "suite": …, "target": …, "wait_s": …, "timeout_ms": …}'
+// node evaluate.mjs '{"sdk": "v1" | "v2", "era": "legacy" | "auto", "server": {…}, "suite": …, "target": …, "trials": …, "wait_s": …, "timeout_ms": …}'
 // where server is {"command", "args", "cwd", "env"} or {"url", "headers"}.
 import * as v1 from "@modelcontextprotocol/sdk/client/index.js";
 import * as v1Stdio from "@modelcontextprotocol/sdk/client/stdio.js";
@@ -42,7 +42,9 @@ async function call(name, args) {
 
 await client.connect(transport);
 const { tools } = await client.listTools();
-let result = await call("run_suite", { suite: asked.suite, target: asked.target, wait_s: asked.wait_s });
+let result = await call("run_suite", {
+  suite: asked.suite, target: asked.target, trials: asked.trials, wait_s: asked.wait_s,
+});
 let run = result.structuredContent;
 while (run.status === "working") {
   result = await call("get_run", { run_id: run.run_id, wait_s: asked.wait_s });
