@@ -9,6 +9,7 @@ import typer
 
 from mcp_evals.commands.door import app, told
 from mcp_evals.errors import UsageError
+from mcp_evals.suites.documents import form_of
 from mcp_evals.suites.importers.arcade import read_arcade_suites
 from mcp_evals.suites.importers.arcade_file import TIMEOUT_S
 from mcp_evals.suites.importers.bfcl import read_bfcl, read_bfcl_outputs
@@ -65,6 +66,7 @@ def import_arcade(
     timeout_s: Annotated[float, typer.Option("--timeout", help="Seconds that the eval file may take.")] = TIMEOUT_S,
 ) -> None:
     """Suites of an arcade-evals file, scored by arcade's rules."""
+    form_of(output)  # tells a wrong name before the file is run
     found = read_arcade_suites(file, python, timeout_s)
     for number, suite in enumerate(found.suites, start=1):
         name = re.sub(r"\W+", "-", suite.name.lower()).strip("-")

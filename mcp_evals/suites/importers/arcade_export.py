@@ -30,8 +30,8 @@ def main(eval_file: str, answer_file: str) -> None:
     try:
         answer = export(Path(eval_file))
     except BaseException as error:  # noqa: BLE001  the file may raise anything, also SystemExit
-        shown = traceback.format_exception(error)
-        answer = {"error": "raised", "message": "".join(shown[-12:]).strip()}
+        trace = "".join(traceback.format_exception(error)).strip()
+        answer = {"error": "raised", "message": f"{type(error).__name__}: {error}\n{trace[-3000:]}"}
     Path(answer_file).write_text(json.dumps(answer), encoding="utf-8")
 
 

@@ -79,7 +79,7 @@ def _explained(found: dict[str, Any], file: Path, python: Path) -> str:
         case "no_suites":
             return f"{file} makes no suite: it has no function with @tool_eval() and no EvalSuite"
         case _:
-            return f"{file} raised\n{found['message']}"
+            return f"{file} raised {found['message']}"
 
 
 def _last_words(printed: IO[bytes]) -> str:

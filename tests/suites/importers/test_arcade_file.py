@@ -94,6 +94,12 @@ mine.add_case("picture", [{"type": "image_url"}], [])
     assert ["oslo"] == [case.id for case in load_suite(tmp_path / "suite.yaml").suite.cases]
 
 
+def test_a_name_that_no_suite_can_have_is_told_before_the_file_is_run(tmp_path: Path) -> None:
+    result = imported(eval_file(tmp_path, SUITE), "-o", str(tmp_path / "suite.txt"))
+
+    assert (2, True) == (result.exit_code, "the name must end in .yaml" in result.stderr)
+
+
 def test_an_interpreter_without_arcade_is_told_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"has no arcade-evals .*pip install 'arcade-mcp\[evals\]'"):
         run_arcade_file(eval_file(tmp_path, SUITE), PYTHON)
@@ -104,9 +110,9 @@ def test_an_interpreter_without_arcade_is_told_with_the_way_out(tmp_path: Path) 
     ("text", "message"),
     [
         ("", "makes no suite"),
-        ("1 / 0", r"raised\n(?s:.*)eval_weather.py(?s:.*)ZeroDivisionError"),
-        ("sys.exit(3)", "raised\n(?s:.*)SystemExit: 3"),
-        ("def broken(:", "raised\n(?s:.*)SyntaxError"),
+        ("1 / 0", r"raised ZeroDivisionError: division by zero\n(?s:.*)eval_weather.py(?s:.*)1 / 0"),
+        ("sys.exit(3)", "raised SystemExit: 3\n"),
+        ("def broken(:", "raised SyntaxError: "),
         ("@tool_eval()\ndef wrong(): return 5", "wrong returned int, not an EvalSuite"),
         ("print('going down', flush=True); os._exit(7)", "ended with code 7 (?s:.*)going down"),
     ],
