@@ -245,3 +245,23 @@ def test_without_caps_everything_is_admitted():
         meter.spend(10.0)
 
     assert 1000.0 == meter.spent_usd
+
+
+def test_what_a_judge_spends_counts_to_the_cap_and_to_what_the_next_trial_may_take() -> None:
+    meter = Meter(max_cost_usd=3.0, max_calls=100)
+    meter.admit()
+    meter.spend(1.0, calls=1)
+    meter.add(0.75, calls=3)
+
+    assert (1.75, 4) == (meter.spent_usd, meter.calls)
+    with pytest.raises(LimitError, match=r"\$1.7500 is spent and the next trial would go over"):
+        meter.admit()
+
+
+def test_a_judge_of_unknown_price_leaves_what_is_known() -> None:
+    meter = Meter(max_cost_usd=3.0)
+    meter.admit()
+    meter.spend(1.0)
+    meter.add(None, calls=1)
+
+    assert (1.0, 0) == (meter.spent_usd, meter.unknown)
