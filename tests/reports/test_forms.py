@@ -7,6 +7,7 @@ from typing import Any, get_args
 from xml.etree import ElementTree as ET
 
 import pytest
+from pydantic import JsonValue
 from reports.reported import DOWN, FLAKY, STEADY, SUITE, both, called, report_of, weather
 
 from mcp_evals.conversation import ToolCall
@@ -67,8 +68,10 @@ def test_json_carries_what_a_model_wrote_as_it_is_except_what_utf_8_cannot(text:
     assert call["name"] == text.replace("\ud800", "\ufffd")
 
 
-def test_a_number_that_json_does_not_know_is_null() -> None:
-    made = called(ToolCall(name="get_weather", arguments={"city": float("nan"), "days": float("inf")}))
+@pytest.mark.parametrize("text", ["plain", "\ud800"])
+def test_a_number_that_json_does_not_know_is_null(text: str) -> None:
+    arguments: dict[str, JsonValue] = {"city": float("nan"), "days": float("inf")}
+    made = called(ToolCall(name="get_weather", arguments=arguments), text=text)
 
     found = json.loads(written(report_of({"oslo": [made]}), "json"), parse_constant=pytest.fail)
 
