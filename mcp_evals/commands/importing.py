@@ -2,10 +2,12 @@
 
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import JsonValue
 
 from mcp_evals.commands.door import app, told
 from mcp_evals.errors import UsageError
@@ -14,6 +16,7 @@ from mcp_evals.suites.importers.arcade import read_arcade_suites
 from mcp_evals.suites.importers.arcade_file import TIMEOUT_S
 from mcp_evals.suites.importers.bfcl import read_bfcl, read_bfcl_outputs
 from mcp_evals.suites.importers.engine import read_engine_cases
+from mcp_evals.suites.importers.evalsets import read_eval_set
 from mcp_evals.suites.saving import write_suite
 from mcp_evals.targets.recorded import RecordedTrial, write_recording
 
@@ -75,3 +78,40 @@ def import_arcade(
         print(f"{path}: {len(suite.cases)} cases")
     for reason in found.left_out:
         print(f"left out: {reason}", file=sys.stderr)
+
+
+@importing.command("evalset")
+@told
+def import_evalset(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Eval set of gemini-rs or ADK (also legacy), LangChain trajectory, trace, or message transcript."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The suite file to write.")],
+    config: Annotated[
+        Path | None, typer.Option(help="Criteria: a test_config.json; for ADK the one beside the file without it.")
+    ] = None,
+    session: Annotated[Path | None, typer.Option(help="ADK session from whose state the cases start.")] = None,
+    actual: Annotated[
+        Path | None, typer.Option(help="What was done: a trace or transcripts, paired by the user messages.")
+    ] = None,
+    record: Annotated[Path | None, typer.Option(help="Write what was done here, as a recording.")] = None,
+) -> None:
+    """Eval sets and conversations of other systems, in whichever form; says which it saw and what it left out."""
+    found = read_eval_set(file, config=config, session=session, actual=actual)
+    if record and not found.done:
+        raise UsageError(f"{file} ({found.form}) does not tell what was done; name a trace or transcripts by --actual")
+    write_suite(found.suite, output)
+    print(f"{output}: {len(found.suite.cases)} cases ({found.form})")
+    if record:
+        counts: Counter[str] = Counter()
+        rows: list[RecordedTrial] = []
+        for case, said in found.done:
+            rows.append(RecordedTrial(case=case, trial=counts[case], transcript=said))
+            counts[case] += 1
+        about: dict[str, JsonValue] = {"actual": (actual or file).name, "suite": found.suite.name}
+        print(f"{record}: {write_recording(record, about, rows)} trials")
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)

@@ -16,8 +16,13 @@ from pydantic import ValidationError
 from mcp_evals.conversation import Invocation, Message, Step, ToolCall, Transcript
 from mcp_evals.errors import InvalidFileError, Problem, did_you_mean
 from mcp_evals.model import MAX_JSON_DEPTH, depth_exceeds, parse_json
-from mcp_evals.suites.documents import json_lines, open_file
+from mcp_evals.scoring.gemini_files import GeminiError, read_case
+from mcp_evals.suites.documents import json_lines, open_file, read_document
+from mcp_evals.suites.importers.gemini_sets import gemini_form, read_gemini_set
+from mcp_evals.suites.importers.gemini_turns import gemini_transcript
+from mcp_evals.suites.importers.imported import Notes
 from mcp_evals.suites.importers.joining import Conversation
+from mcp_evals.suites.importers.traces import read_traces, trace_form
 from mcp_evals.suites.messages import MessageError, as_list, as_object, read_call, read_usage
 from mcp_evals.suites.places import TOO_DEEP, Place, first_problems, place_text
 from mcp_evals.suites.problems import complaints
@@ -65,13 +70,18 @@ def read_transcripts(source: Path | str, known: Collection[str] | None = None) -
     """The transcripts of a file of JSON lines `{"case": ID, "transcript": …}`, or of a text of such lines, one by one.
 
     A line may have a `trial`; further keys are passed over, and so is a first line `{"recording": …}`. `known` are the ids
-    of the cases there are. A wrong line does not stop the others: the problems come when all lines are read.
+    of the cases there are. A wrong line does not stop the others: the problems come when all lines are read. A file that
+    is one JSON document may be an eval set of gemini-rs, or a conversation in any known form where there is only one case.
 
     Raises:
         NotFoundError: there is no such file.
         InvalidFileError: lines that are wrong, raised at the end.
     """
     if isinstance(source, Path):
+        whole = _whole_document(source)
+        if whole is not None:
+            yield from _of_document(whole, str(source), known)
+            return
         with open_file(source) as file:
             yield from _lines(file, str(source), known)
     else:
@@ -137,6 +147,57 @@ def _within_line(problem: Problem) -> Problem:
     return problem._replace(path=f"transcript{'' if inner.startswith('[') or not inner else '.'}{inner}")
 
 
+# --- whole documents
+
+
+def _whole_document(path: Path) -> Any:
+    """The value of a `.json` file that is one document; None: it is read line by line."""
+    if path.suffix.lower() != ".json":
+        return None
+    try:
+        value = read_document(path).value
+    except InvalidFileError:
+        # Lines of JSON under this name; what is wrong with them is told line by line.
+        return None
+    return None if {"case", "recording"} & {*as_object(value)} else value
+
+
+def _of_document(value: Any, file: str, known: Collection[str] | None) -> Iterator[TranscriptLine]:
+    seen: Counter[str] = Counter()
+    try:
+        found = _by_case(value, known)
+    except InvalidFileError as error:
+        raise InvalidFileError(problem._replace(file=file) for problem in error.problems) from None
+    for case_id, read in found:
+        if known is None or case_id in known:
+            yield TranscriptLine(1, case_id, seen[case_id], read)
+            seen[case_id] += 1
+    strange = [] if known is None else [case_id for case_id, _ in found if case_id not in known]
+    if strange and known is not None:
+        raise InvalidFileError(
+            Problem(f'no case "{shorten(one, 80)}" in the suite{did_you_mean(one, list(known))}', file=file)
+            for one in strange
+        )
+
+
+def _by_case(value: Any, known: Collection[str] | None) -> list[tuple[str, ReadTranscript]]:
+    form = gemini_form(value)
+    if form in {"gemini_rs_eval_set", "gemini_rs_evalset_file"}:
+        return [(case_id, ReadTranscript(said, form)) for case_id, said in read_gemini_set(value, form, "set").done]
+    if form is not None and as_object(value)["name"] in (known or ()):
+        return [(as_object(value)["name"], read_transcript(value))]
+    if known is None or len(known) != 1:
+        message = (
+            'does not say of which case it is; write lines {"case": ID, "transcript": …}, or pair it with its eval set by '
+            "`mcp-evals import evalset SET --actual FILE --record OUT -o SUITE`"
+        )
+        raise InvalidFileError([Problem(message)])
+    traced = trace_form(value)
+    if traced is None:
+        return [(next(iter(known)), read_transcript(value))]
+    return [(next(iter(known)), ReadTranscript(found.transcript, traced)) for found in read_traces(value)]
+
+
 # --- forms
 
 _EXAMPLES: Final = """Give one of these:
@@ -150,6 +211,10 @@ _EXAMPLES: Final = """Give one of these:
 - LangChain: [{"type": "ai", "content": "", "tool_calls": [{"name": "get_weather", "args": {"city": "Oslo"}, "id": "1"}]}]
 - ADK: {"conversation": [{"user_content": {"parts": [{"text": "Oslo?"}]}, "intermediate_data": {"tool_uses": [{"name": \
 "get_weather", "args": {"city": "Oslo"}}]}}]}
+- gemini-rs: {"turns": [{"role": "user", "content": "Oslo?"}, {"role": "model", "content": "", "tool_calls": [{"name": \
+"get_weather", "args": {"city": "Oslo"}}]}]}
+- trace, of OTLP or of Jaeger (`data`): {"resourceSpans": [{"scopeSpans": [{"spans": [{"attributes": [{"key": \
+"gen_ai.completion.0.content", "value": {"stringValue": "12 degrees"}}]}]}]}]}
 - ours: {"invocations": [{"user": "Oslo?", "steps": [{"calls": [{"name": "get_weather", "arguments": {"city": "Oslo"}}]}]}]}"""
 
 
@@ -341,7 +406,44 @@ def _parts_text(content: Any) -> str:
     return "".join(str(as_object(part).get("text") or "") for part in as_list(as_object(content).get("parts")))
 
 
+# --- gemini-rs and traces
+
+
+def _gemini_case(value: dict[str, Any]) -> ReadTranscript:
+    return _gemini_invocations(as_list(value["actual"]), "actual")
+
+
+def _gemini_invocation(value: dict[str, Any]) -> ReadTranscript:
+    return _gemini_invocations([value])
+
+
+def _gemini_invocations(value: list[Any], place: str = "") -> ReadTranscript:
+    notes = Notes()
+    try:
+        actual = read_case({"name": "", "actual": value}).actual
+        transcript = gemini_transcript(actual, notes.add)
+    except (GeminiError, MessageError) as error:
+        raise InvalidFileError([Problem(str(error), place)]) from None
+    return ReadTranscript(transcript.model_copy(update={"notes": (*transcript.notes, *notes.listed())}), "gemini_rs")
+
+
+def _trace(value: dict[str, Any]) -> ReadTranscript:
+    found = list(read_traces(value))
+    if len(found) > 1:
+        listed = ", ".join(shorten(conversation.id, 60) for conversation in found[:5])
+        raise InvalidFileError([Problem(f"has {len(found)} conversations ({listed}); hand over a trace of one")])
+    return ReadTranscript(found[0].transcript, trace_form(value) or "trace")
+
+
 # --- which form it is
+
+
+def _is_trace(value: Any) -> bool:
+    return trace_form(value) is not None
+
+
+def _is_gemini_case(value: Any) -> bool:
+    return gemini_form(value) == "gemini_rs_case"
 
 
 class _Form(NamedTuple):
@@ -386,6 +488,9 @@ def _kind(item: dict[str, Any]) -> str | None:
 
 _READERS: Final = (
     _Form(_has("invocations"), _ours),
+    _Form(_is_trace, _trace),
+    _Form(_is_gemini_case, _gemini_case),
+    _Form(_has("turns"), _gemini_invocation),
     _Form(_has("choices"), _completion),
     _Form(_has("output"), _responses),
     _Form(_has("candidates"), _gemini_response),
@@ -399,6 +504,7 @@ _READERS: Final = (
     _Form(_holds(_is_block, whole=True), _blocks),
     _Form(_holds(_is_session_entry), _session),
     _Form(_holds(_has("user_content", "userContent")), _adk_invocations),
+    _Form(_holds(_has("turns"), whole=True), _gemini_invocations),
     _Form(_holds(_has("role", "type", "parts", "kwargs", "content")), _bare_messages),
 )
 

@@ -454,6 +454,8 @@ def test_every_example_in_the_message_can_itself_be_read():
         "gemini",
         "langchain",
         "adk",
+        "gemini_rs",
+        "otlp_trace",
         "mcp_evals",
     ] == [read_transcript(example).form for example in examples]
     for example in examples:
