@@ -661,7 +661,7 @@ def _save_evidence(db: sqlite3.Connection, run_id: str, trial_id: int, trial: Tr
         address = (judgement.key, judgement.judge)
         known = db.execute("SELECT 1 FROM judgement WHERE key = ? AND judge = ?", address).fetchone()
         # A judge that could not be heard is asked again another time.
-        if known is None and judgement.readable:
+        if known is None and judgement.score is not None:
             _save_judgement(db, judgement)
         db.execute(
             "UPDATE judgement SET paid_by = ? WHERE key = ? AND judge = ? AND paid_by IS NULL", (run_id, *address)

@@ -78,7 +78,7 @@ class Heard(NamedTuple):
     calls: int
     """Model calls that it took."""
     fresh: bool
-    """Whether the judge answered just now, so that it is to be stored: a failed call, or another's answer, is not."""
+    """Whether it is to be stored: another's answer is already, and one that a failed call left open is asked again."""
 
 
 class TargetJudge:
@@ -144,8 +144,9 @@ class TargetJudge:
             usage=sum(usages[1:], usages[0]) if usages else None,
             cost_usd=cost_usd,
         )
-        heard = any(not isinstance(sample.answer, JudgeFault) for sample in taken)
-        return Heard(found, cost_usd, len(taken), fresh=heard)
+        failed = any(isinstance(sample.answer, JudgeFault) for sample in taken)
+        decided = all(judgement.score is not None for judgement in found)
+        return Heard(found, cost_usd, len(taken), fresh=decided or not failed)
 
     async def _sample(self, question: JudgeQuestion, index: int) -> "_Sample":
         task = Task(

@@ -90,6 +90,22 @@ async def test_a_judge_that_fails_is_no_verdict_with_the_reason_and_nothing_to_k
     assert (None, 1, False) == (found.cost_usd, found.calls, found.fresh)
 
 
+@pytest.mark.parametrize(
+    ("texts", "score", "fresh"),
+    [
+        ((verdict(True), "", verdict(True)), 1.0, True),
+        ((verdict(True), "", ""), None, False),
+        (("Hm", ""), None, False),
+    ],
+)
+async def test_what_a_failed_call_left_open_is_not_kept(
+    texts: tuple[str, ...], score: float | None, fresh: bool
+) -> None:
+    found = await heard(texts)
+
+    assert (score, fresh) == (found.judgements[0].score, found.fresh)
+
+
 async def test_an_answer_that_cannot_be_read_is_kept_so_that_it_is_not_paid_for_again() -> None:
     found = await heard(("I think so.",))
 
