@@ -4,7 +4,7 @@ import json
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -20,6 +20,7 @@ from mcp_evals.targets.schemas import (
 )
 
 Schema = dict[str, Any]
+FUZZ = settings(derandomize=True, deadline=None)
 
 
 def closed(properties: Schema, required: list[str] | None = None, **further: Any) -> Schema:
@@ -408,6 +409,7 @@ def tool_schemas(draw: st.DrawFn) -> tuple[Schema, Example]:
     return {**shape.schema, "$defs": {"Name": {"type": "string"}}}, draw(shape.examples)
 
 
+@FUZZ
 @given(tool_schemas())
 def test_a_strict_schema_accepts_what_the_original_accepts_once_what_is_left_out_is_null(
     drawn: tuple[Schema, Example],
@@ -421,6 +423,7 @@ def test_a_strict_schema_accepts_what_the_original_accepts_once_what_is_left_out
     Draft202012Validator(strict).validate(example.strict)
 
 
+@FUZZ
 @given(tool_schemas())
 def test_what_a_strict_model_writes_comes_back_as_the_tool_takes_it(drawn: tuple[Schema, Example]) -> None:
     schema, example = drawn
@@ -431,6 +434,7 @@ def test_what_a_strict_model_writes_comes_back_as_the_tool_takes_it(drawn: tuple
     Draft202012Validator(schema).validate(back)
 
 
+@FUZZ
 @given(tool_schemas())
 def test_every_object_of_a_strict_schema_is_closed_and_asks_for_all_it_has(drawn: tuple[Schema, Example]) -> None:
     def objects_in(node: Any) -> list[Schema]:
@@ -449,6 +453,7 @@ def test_every_object_of_a_strict_schema_is_closed_and_asks_for_all_it_has(drawn
     ]
 
 
+@FUZZ
 @given(tool_schemas())
 def test_anthropic_s_strict_schema_accepts_what_the_original_accepts(drawn: tuple[Schema, Example]) -> None:
     schema, example = drawn
