@@ -214,7 +214,8 @@ _EXAMPLES: Final = """Give one of these:
 - gemini-rs: {"turns": [{"role": "user", "content": "Oslo?"}, {"role": "model", "content": "", "tool_calls": [{"name": \
 "get_weather", "args": {"city": "Oslo"}}]}]}
 - trace, of OTLP or of Jaeger (`data`): {"resourceSpans": [{"scopeSpans": [{"spans": [{"attributes": [{"key": \
-"gen_ai.completion.0.content", "value": {"stringValue": "12 degrees"}}]}]}]}]}
+"gen_ai.output.messages", "value": {"stringValue": "[{\\"role\\": \\"assistant\\", \\"parts\\": [{\\"type\\": \
+\\"tool_call\\", \\"name\\": \\"get_weather\\", \\"arguments\\": {\\"city\\": \\"Oslo\\"}}]}]"}}]}]}]}]}
 - ours: {"invocations": [{"user": "Oslo?", "steps": [{"calls": [{"name": "get_weather", "arguments": {"city": "Oslo"}}]}]}]}"""
 
 
