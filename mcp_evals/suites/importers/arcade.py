@@ -25,6 +25,7 @@ from mcp_evals.suites.importers.arcade_words import (
     first_complaint,
     our_rubric,
     said_by_us,
+    shared_settings,
 )
 from mcp_evals.suites.messages import MessageError, as_list, as_object, read_message
 from mcp_evals.text import fold_tool_name, shorten
@@ -174,10 +175,10 @@ class _Writing:
         rubric = self._rubric_of(read)
         said = {track: said_by_us(expected, rubric) for track, expected in read.tracks.items()}
         skipped = {track: {"skip": True} for track in self._found.tracks}
-        if not any("critics" in found.settings for found in said.values()):
+        shared = shared_settings(list(said.values()))
+        if shared is not None:
             by_track = {**skipped, **{track: {"expect": {"calls": found.calls}} for track, found in said.items()}}
-            every = list(said.values())
-            return [self._case(read, taken, {"by_track": by_track}, every[0].settings, every)]
+            return [self._case(read, taken, {"by_track": by_track}, shared, list(said.values()))]
         return [
             self._case(
                 read.model_copy(update={"name": f"{read.name} ({track})"}),

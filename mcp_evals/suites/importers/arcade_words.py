@@ -70,7 +70,7 @@ def said_by_us(read: WrittenExpectation, rubric: ArcadeRubric) -> Said:
         for call, ours in ((call, _our_critics(critics, call)) for call in calls)
     )
     settings: dict[str, Any] = {}
-    order = tuple(critic.field for critic in critics if not isinstance(critic, ArcadeNone))
+    order = _compared_fields(critics)
     if not _says_the_same(said, order, critics):
         said, settings["critics"] = calls, [critic.model_dump() for critic in critics]
     elif not _says_the_same(said, (), critics):
@@ -78,6 +78,21 @@ def said_by_us(read: WrittenExpectation, rubric: ArcadeRubric) -> Said:
     if our_rubric(rubric.model_dump()) is None:
         settings["rubric"] = rubric.model_dump()
     return Said(said, critics, settings)
+
+
+def shared_settings(said: Sequence[Said]) -> dict[str, Any] | None:
+    """Settings under which each of them means what it says; None where there are none."""
+    if any("critics" in found.settings for found in said):
+        return None
+    shared = {key: value for key, value in said[0].settings.items() if key != "order"}
+    if all(_says_the_same(found.calls, (), found.critics) for found in said):
+        return shared
+    order = tuple(dict.fromkeys(field for found in said for field in _compared_fields(found.critics)))
+    return {**shared, "order": order} if all(_says_the_same(f.calls, order, f.critics) for f in said) else None
+
+
+def _compared_fields(critics: Iterable[ArcadeCritic]) -> tuple[str, ...]:
+    return tuple(critic.field for critic in critics if not isinstance(critic, ArcadeNone))
 
 
 _CRITIC: Final[TypeAdapter[ArcadeCritic]] = TypeAdapter(ArcadeCritic)
@@ -101,7 +116,7 @@ def _bare_calls(expected: Sequence[WrittenCall], critics: Sequence[ArcadeCritic]
     """The calls without the parameters that nobody gave and nothing compares, which arcade fills in as null."""
     if any(not call.name for call in expected):
         raise LeftOut("it expects a tool without a name")
-    compared = {critic.field for critic in critics if not isinstance(critic, ArcadeNone)}
+    compared = _compared_fields(critics)
     # Without any critic, placeholders counted, arcade scores 1 whatever happens: the last one must not get lost.
     keep_nulls = not compared and all(value is None for call in expected for value in call.args.values())
     return tuple(

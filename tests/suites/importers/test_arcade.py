@@ -208,6 +208,18 @@ def test_a_track_that_our_words_do_not_reach_gets_a_case_of_its_own() -> None:
     assert {"left": ["oslo (left)"], "right": ["oslo (right)"], "other": []} == found
 
 
+def test_tracks_whose_critics_have_another_order_share_one_order_or_none() -> None:
+    swapped = {"expected": [OSLO, SEARCH], "critics": [TEXT, CITY]}
+    alike = comparative(left=swapped, right={"expected": [OSLO], "critics": [CITY]})
+    against = comparative(left=swapped, right={"expected": [OSLO, SEARCH], "critics": [CITY, TEXT]})
+
+    suite = imported(comparative=[alike, {**against, "name": "rome"}], tracks=TRACKS, tools=[])
+
+    assert {"oslo": ["text", "city"], "rome (left)": ["text", "city"], "rome (right)": None} == {
+        case.id: arcade_metadata(case).get("order") for case in suite.cases
+    }
+
+
 def test_plain_and_comparative_cases_become_two_suites() -> None:
     both = comparative(left={"expected": [OSLO], "critics": []})
 
