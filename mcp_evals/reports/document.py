@@ -248,10 +248,10 @@ def run_report(
     by_id = {case.id: case for case in suite.cases}
     held = [case_id for case_id in summary.run.case_ids if case_id in by_id]
     shown = [case_id for case_id in held if not only_lost or _lost(results.get(case_id))]
-    by_case: dict[str, list[Trial]] = {case_id: [] for case_id in shown}
+    by_case: dict[str, list[TrialReport]] = {case_id: [] for case_id in shown}
     for trial in trials:
         if trial.case_id in by_case:
-            by_case[trial.case_id].append(trial)
+            by_case[trial.case_id].append(trial_report(by_id[trial.case_id], trial, transcript=transcripts))
     return RunReport(
         description=suite.description,
         sentence=answer.verdict,
@@ -261,36 +261,11 @@ def run_report(
         flaky=tuple(result.case_id for result in summary.results if result.flaky),
         notes=answer.notes,
         cases=tuple(
-            case_report(by_id[case_id], suite, by_case[case_id], results.get(case_id), transcripts=transcripts)
+            _case_report(by_id[case_id], suite, by_case[case_id], results.get(case_id), transcripts=transcripts)
             for case_id in shown
         ),
         left_out=len(held) - len(shown),
         next_step=answer.next_step,
-    )
-
-
-def case_report(
-    case: Case, suite: Suite, trials: Sequence[Trial], result: CaseResult | None, *, transcripts: bool = False
-) -> CaseReport:
-    """A case with its trials."""
-    ordered = sorted(trials, key=lambda trial: trial.index)
-    shown = tuple(trial_report(case, trial, transcript=transcripts) for trial in ordered)
-    system = case.system if case.system is not None else suite.system
-    asked = (case.scenario.opening,) if case.scenario else ()
-    return CaseReport(
-        id=case.id,
-        description=case.description,
-        tags=case.tags,
-        group=case.group,
-        asked=tuple(case.user_turns(phrasing) or asked for phrasing in range(case.phrasings)),
-        input=case.input,
-        system=system if transcripts else None,
-        history=case.history if transcripts else (),
-        expects=case_line(case).expects,
-        result=result,
-        deviation=_deviation([trial.score for trial in shown if trial.score is not None]),
-        spreads=tuple(_spreads(shown)),
-        trials=shown,
     )
 
 
@@ -350,6 +325,28 @@ def shown_trial(case: CaseReport) -> TrialReport | None:
 
 
 _TELLING: Final[tuple[Verdict, ...]] = ("failed", "warned", "passed", "errored")
+
+
+def _case_report(
+    case: Case, suite: Suite, trials: Sequence[TrialReport], result: CaseResult | None, *, transcripts: bool
+) -> CaseReport:
+    ordered = tuple(sorted(trials, key=lambda trial: trial.index))
+    asked = (case.scenario.opening,) if case.scenario else ()
+    return CaseReport(
+        id=case.id,
+        description=case.description,
+        tags=case.tags,
+        group=case.group,
+        asked=tuple(case.user_turns(phrasing) or asked for phrasing in range(case.phrasings)),
+        input=case.input,
+        system=suite.system_of(case) if transcripts else None,
+        history=case.history if transcripts else (),
+        expects=case_line(case).expects,
+        result=result,
+        deviation=_deviation([trial.score for trial in ordered if trial.score is not None]),
+        spreads=tuple(_spreads(ordered)),
+        trials=ordered,
+    )
 
 
 # --- calls
