@@ -11,12 +11,12 @@ from mcp_evals.answers import AttemptAnswer, RunAnswer, TargetLine, TargetList, 
 from mcp_evals.compare import loosened
 from mcp_evals.conversation import Transcript
 from mcp_evals.errors import NotFoundError, UsageError, did_you_mean
+from mcp_evals.judging.asking import questions_of
 from mcp_evals.library import on_track, select_cases
 from mcp_evals.model import digest
 from mcp_evals.reports.text import percent
-from mcp_evals.results import Judgement, Outcome, Run, RunSettings, RunSummary, TargetSpec, Trial
-from mcp_evals.runner import Planned, plan_trials, score_trial
-from mcp_evals.scoring.case import judged_questions
+from mcp_evals.results import Outcome, Run, RunSettings, RunSummary, TargetSpec, Trial
+from mcp_evals.runner import Planned, known_judgements, plan_trials, score_trial
 from mcp_evals.suite import Case, Suite
 from mcp_evals.suites.importers.transcripts import read_transcript, without_history
 from mcp_evals.summary import summarize
@@ -340,23 +340,22 @@ class Attempts(Spending):
 
     def _scored(self, run: Run, suite: Suite, attempt: Attempt, transcript: Transcript) -> Trial:
         case = case_of(suite, attempt.case_id)
-        judgements = self._known_judgements(case, transcript)
+        tools = suite.tools_of(case)
+        # A subject is not judged by its own model; what somebody handed in for the same answer holds.
+        questions = questions_of(suite, case, transcript, tools)
+        judgements = tuple(known_judgements(self.store, questions, run.settings.judge).values())
         return Trial(
             case_id=case.id,
             index=attempt.index,
             phrasing=attempt.phrasing,
             transcript=transcript,
-            score=score_trial(case, suite, transcript, suite.tools_of(case), judgements),
+            score=score_trial(case, suite, transcript, tools, judgements),
             judgements=judgements,
             usage=transcript.usage,
             duration_s=(datetime.now(UTC) - attempt.taken_at).total_seconds(),
             started_at=attempt.taken_at,
             self_scored=True,
         )
-
-    def _known_judgements(self, case: Case, transcript: Transcript) -> tuple[Judgement, ...]:
-        found = [self.store.judgement(key) for key, *_ in judged_questions(case, transcript)]
-        return tuple(judgement for judgement in found if judgement is not None)
 
     def _own_run(self, run: Run, *, offset: int, page: int) -> RunAnswer:
         suite = self._suite_of(run).on_track(run.track)
