@@ -47,7 +47,7 @@ ALIKE: Final = "·"
 def markdown_report(report: Report) -> str:
     """The report as Markdown."""
     lines = _run(report) if isinstance(report, RunReport) else _side_by_side(report)
-    return "\n".join(lines).rstrip("\n") + "\n"
+    return "\n".join(lines).rstrip("\n")
 
 
 # --- what others wrote
@@ -87,9 +87,9 @@ def block(text: str, limit: int) -> str:
 
 
 # GitHub finds mentions, issue numbers and addresses in what is rendered, so that no escape keeps them quiet.
-_LIVELY: Final = re.compile(r"[@`]|://|www\.|#\d|\bGH-\d", re.IGNORECASE)
+_LIVELY: Final = re.compile(r"@|://|www\.|#\d|\bGH-\d", re.IGNORECASE)
 # An underscore inside a word is plain, and names of tools stay readable.
-_MARKUP: Final = re.compile(r"[\\*\[\]<>|~&$#!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_MARKUP: Final = re.compile(r"[\\`*\[\]<>|~&$#!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 
 def _references(text: str) -> str:

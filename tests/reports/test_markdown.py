@@ -69,7 +69,7 @@ def test_a_pipe_behind_a_backslash_is_written_so_that_no_reader_takes_it_for_a_d
     assert code("\\|") == "<code>&#92;&#124;</code>"
 
 
-@pytest.mark.parametrize("text", ["@everyone", "see #12", "http://evil.example", "www.evil.example", "GH-3", "a`b"])
+@pytest.mark.parametrize("text", ["@everyone", "see #12", "http://evil.example", "www.evil.example", "GH-3"])
 def test_what_a_host_would_make_lively_is_a_code_span(text: str) -> None:
     assert prose(text) == code(text)
 
