@@ -17,6 +17,7 @@ from mcp_evals.conversation import Invocation, Step, ToolCall, ToolResult, Trans
 from mcp_evals.model import Model
 from mcp_evals.reports.document import Report, run_report, side_by_side
 from mcp_evals.reports.html import app_html, render_html
+from mcp_evals.server.door import result_of
 from mcp_evals.settings import load_settings
 from mcp_evals.suite import Suite
 from mcp_evals.workspace import Workspace, open_workspace
@@ -86,10 +87,7 @@ def _report(workspace: Workspace, run_id: str) -> Any:
 
 def _result(answer: Model) -> dict[str, Any]:
     """What the server sends of it."""
-    return {
-        "content": [{"type": "text", "text": "the same in words"}],
-        "structuredContent": answer.model_dump(mode="json", exclude_defaults=True),
-    }
+    return result_of(answer).model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _key(**arguments: Any) -> str:
