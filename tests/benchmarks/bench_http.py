@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -58,15 +59,22 @@ async def measure(server: Serving, clients: int, calls: int) -> bool:
                 group.start_soon(client, server, share, run["run_id"], seconds, begin)
             await anyio.sleep(1.5)
             before = await host.ask("get_run", run_id=run["run_id"])
-            begun = time.perf_counter()
+            begun, used = time.perf_counter(), cpu_s(server)
             begin.set()
-        took = time.perf_counter() - begun
+        took, used = time.perf_counter() - begun, cpu_s(server) - used
         after = await host.ask("get_run", run_id=run["run_id"])
         await host.ask("control_run", run_id=run["run_id"], action="cancel", wait_s=20)
     report(seconds, took)
+    print(f"the server used {used:.1f} s of CPU for them and the run")
     went_on = after["done"] - before["done"]
     print(f"the run went on meanwhile: {went_on} trials, {went_on / took:.1f} a second; {after['status']} at the end")
     return went_on > 0 and sum(map(len, seconds.values())) == calls
+
+
+def cpu_s(server: Serving) -> float:
+    """Seconds of CPU that the server has used: steadier than a clock where others work on the machine as well."""
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def report(seconds: dict[str, list[float]], took: float) -> None:
