@@ -14,7 +14,7 @@ from mcp_evals.errors import NotFoundError, UsageError
 from mcp_evals.model import digest
 from mcp_evals.reports.document import RunReport, SideBySide
 from mcp_evals.settings import Settings
-from mcp_evals.workspace import Workspace, open_workspace
+from mcp_evals.workspace import Reveal, Workspace, open_workspace
 
 pytestmark = pytest.mark.anyio
 
@@ -110,3 +110,24 @@ async def test_what_an_export_shows_is_remembered_for_a_later_self_evaluation(wo
 
     suite = (await workspace.library.ready("weather")).suite
     assert workspace.store.documents("shown")["weather"] == [digest(suite.cases[0])]
+
+
+@pytest.mark.parametrize(("reveal", "told"), [("verdict", False), ("full", True)])
+async def test_of_its_own_run_an_agent_exports_no_holdout_case_and_as_much_as_it_was_allowed_to_see(
+    workspace: Workspace, reveal: Reveal, told: bool
+) -> None:
+    taken = await workspace.take_case("weather", reveal=reveal)
+    for number in range(3):
+        await workspace.answer_attempt(
+            taken.attempt_id, {"calls": [{"name": "get_weather", "arguments": {"city": "bern"}}]}
+        )
+        if number < 2:
+            taken = await workspace.take_case(run_id=taken.run_id)
+
+    text = text_of(await workspace.export_report([taken.run_id], "json", transcripts=True))
+
+    report = json.loads(text)
+    assert [(case["id"], bool(case["trials"])) for case in report["cases"]] == [("oslo", told), ("paris", told)]
+    assert (report["summary"]["cases"]["planned"], report["summary"]["trials"]["failed"]) == (2, 2)
+    assert ('is not \\"oslo\\"' in text) is told
+    assert "rome" not in text
