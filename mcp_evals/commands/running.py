@@ -46,6 +46,9 @@ def run(
         str | None, typer.Option("--target", help="Such as openai:MODEL, NAME:MODEL, recorded:NAME.")
     ] = None,
     track: Annotated[str | None, typer.Option(help="Tool set of the suite.")] = None,
+    all_tracks: Annotated[
+        bool, typer.Option("--all-tracks", help="The suite's own tools and every tool set, side by side.")
+    ] = False,
     case: Annotated[list[str] | None, typer.Option("--case", help="Only this case; may be repeated.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", help="Only cases with this tag; may be repeated.")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Trials of each case; default by suite size.")] = None,
@@ -81,6 +84,18 @@ def run(
         "judge": judge,
     }
 
+    async def tracks(workspace: Workspace) -> tuple[list[RunAnswer], Report]:
+        if not (suite and target) or track or resume or record or label:
+            raise UsageError(
+                "--all-tracks goes with a SUITE and a --target, and without --track, --resume, --record and --label"
+            )
+        with progress_bar() as hear:
+            ids = await workspace.start_tracks(
+                named_suite(suite), target, cases=case, tags=tag, settings=settings, on_event=hear
+            )
+            answers = [await workspace.get_run(run_id, wait_s=None) for run_id in ids]
+        return answers, workspace.report(ids)
+
     async def go(workspace: Workspace) -> tuple[RunAnswer, Report | None]:
         with progress_bar() as hear:
             if resume:
@@ -104,6 +119,10 @@ def run(
         return answer, None if form in {"text", "json"} else workspace.report([answer.run_id])
 
     limits = {"max_concurrency": concurrency}
+    if all_tracks:
+        answers, report = with_workspace(tracks, config, suites, servers, limits)
+        write(written(report, form), output)
+        raise typer.Exit(max(map(exit_code, answers)))
     answer, report = with_workspace(go, config, suites, servers, limits)
     _show_whole(answer, report, form, output)
     raise typer.Exit(exit_code(answer))

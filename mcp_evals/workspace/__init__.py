@@ -18,12 +18,13 @@ from mcp_evals.workspace.reporting import Reporting
 from mcp_evals.workspace.runs import Action, default_trials
 from mcp_evals.workspace.saving import Saving
 from mcp_evals.workspace.shared import STORE_FILE
+from mcp_evals.workspace.tracks import Tracks
 from mcp_evals.workspace.verdicts import Verdicts
 
 __all__ = ["MAX_WAIT_S", "STORE_FILE", "Action", "Progress", "Reveal", "Workspace", "default_trials", "open_workspace"]
 
 
-class Workspace(Saving, Captures, Verdicts, Reporting):
+class Workspace(Saving, Captures, Tracks, Verdicts, Reporting):
     """The user's suites, runs and targets."""
 
 
