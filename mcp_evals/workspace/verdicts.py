@@ -1,6 +1,6 @@
 """Verdicts of people and agents: open questions handed out, answers taken in, a judge held against labels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import anyio
@@ -65,14 +65,11 @@ class Verdicts(Withheld):
         """
         run = self._judged_run(run_id, for_subject=for_subject)
         withheld = self._why_of_run(run) if for_subject else {}
-        trials = await to_thread.run_sync(lambda: list(self._judged_trials(run)))
-        left = {question.key: question for one in trials for question in one.open if one.case.id not in withheld}
+        left, case_of = await to_thread.run_sync(self._open_questions, run, withheld)
         groups = by_answer(left.values())
         shown = [question for group in groups[offset : offset + limit] for question in group]
         if for_subject:
-            keys = {question.key for question in shown}
-            told = {one.case.id for one in trials if any(question.key in keys for question in one.open)}
-            self._remember(run.suite, run.id, told - withheld.keys())
+            self._remember(run.suite, run.id, {case_of[question.key] for question in shown})
         return QuestionPage(
             run_id=run.id,
             open=len(left),
@@ -112,9 +109,10 @@ class Verdicts(Withheld):
         run = self.store.run(run_id)
 
         def found() -> tuple[Label, ...]:
-            trials = list(self._judged_trials(run))
-            left = {question.key for one in trials for question in one.open}
-            asked = {question.key: question for one in trials for question in one.questions}
+            left, asked = set[str](), dict[str, OpenQuestion]()
+            for one in self._judged_trials(run):
+                left |= {question.key for question in one.open}
+                asked |= {question.key: question for question in one.questions}
             return tuple(label_of(question) for key, question in asked.items() if (key not in left) == decided)
 
         return await to_thread.run_sync(found)
@@ -208,10 +206,20 @@ class Verdicts(Withheld):
                 if questions:
                     yield _JudgedTrial(trial, case, suite, questions)
 
+    def _open_questions(self, run: Run, withheld: Collection[str]) -> tuple[dict[str, OpenQuestion], dict[str, str]]:
+        """What no judge has decided, and the case of each, by key."""
+        left, case_of = dict[str, OpenQuestion](), dict[str, str]()
+        for one in self._judged_trials(run):
+            if one.case.id not in withheld:
+                left |= {question.key: question for question in one.open}
+                case_of |= {question.key: one.case.id for question in one.open}
+        return left, case_of
+
     def _take(self, run: Run, verdicts: Sequence[HandedVerdict], by: str) -> VerdictsTaken:
-        trials = list(self._judged_trials(run))
-        known = {question.key for one in trials for question in one.questions}
-        left = {question.key for one in trials for question in one.open}
+        known, left = set[str](), set[str]()
+        for one in self._judged_trials(run):
+            known |= {question.key for question in one.questions}
+            left |= {question.key for question in one.open}
         unknown = [verdict.key for verdict in verdicts if verdict.key not in known]
         if unknown:
             raise UsageError(
@@ -224,7 +232,7 @@ class Verdicts(Withheld):
         }
         for judgement in taken.values():
             self.store.save_judgement(judgement)
-        for one in trials:
+        for one in self._judged_trials(run):
             own = [taken[question.key] for question in one.open if question.key in taken]
             if own:
                 self._score_with(run, one, own)
