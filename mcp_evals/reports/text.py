@@ -221,7 +221,9 @@ def _one_comparison(comparison: Comparison) -> Iterable[str]:
     for side in (comparison.baseline, comparison.candidate):
         if side:
             wait = "" if side.latency_s is None else f", {side.latency_s:.2f} s a trial"
-            errors = f", {side.errored_trials} trials errored" if side.errored_trials else ""
+            errors = (
+                f", {side.errored_trials} trial{plural(side.errored_trials)} errored" if side.errored_trials else ""
+            )
             yield f"{side.name}: {price(side.cost_usd)}{wait}{errors}"
     for word, changed in (("worse", comparison.worse), ("better", comparison.better)):
         for case in changed:
