@@ -11,17 +11,19 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
+from pydantic import ValidationError
+
 from mcp_evals.conversation import Message
 from mcp_evals.errors import InvalidFileError, Problem, did_you_mean
 from mcp_evals.model import Model
-from mcp_evals.suite import Case, Defaults, Suite
+from mcp_evals.suite import Case, Defaults, Rubric, Suite
 from mcp_evals.suites.documents import Document, form_of, json_lines, parse_document
 from mcp_evals.suites.messages import MessageError, as_list, as_object, is_foreign_message, read_message
 from mcp_evals.suites.places import Place, first_problems, place_text
 from mcp_evals.suites.problems import checked
 
-INHERITED: Final = ("expect", "system", "tools", "rubric", "tags", "metrics", "max_steps")
-"""What a case takes from the one that it extends, where it gives none of its own."""
+INHERITED: Final = ("expect", "system", "tools", "tags", "metrics", "state", "max_steps", "by_track")
+"""What a case takes from the one that it extends, where it gives none of its own; of a rubric it takes single fields."""
 
 M = TypeVar("M", bound=Model)
 
@@ -240,17 +242,29 @@ class _Reading:
         if not base.all_turns:
             self.complain(f'"{base.id}" has no user message to go on from', (*place, "extends"))
             return case
-        return _continued(base, case)
+        try:
+            return _continued(base, case)
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            self.complain(f'with what it takes from "{base.id}": {reason}', (*place, "rubric"))
+            return case
 
 
 def _continued(base: Case, case: Case) -> Case:
     """`case` after the conversation of `base`, with what it does not give itself."""
     asked = tuple(Message(role="user", text=text) for text in base.user_turns())
     own = {name: getattr(case, name) for name in case.model_fields_set if name != "extends"}
-    given = {*own, "expect"} if _expects(case) else {*own}
+    # What is different on a track belongs to the expectation that it replaces.
+    given = {*own, "expect", "by_track"} if _expects(case) else {*own}
     taken = {name: getattr(base, name) for name in INHERITED if name in base.model_fields_set and name not in given}
+    if base.rubric is not None:
+        taken["rubric"] = Rubric.model_validate({**_set_fields(base.rubric), **_set_fields(case.rubric or Rubric())})
     # Made anew, so that nothing tells the case from one that was written out.
     return Case.model_validate({**own, **taken, "history": (*base.history, *asked, *case.history)})
+
+
+def _set_fields(rubric: Rubric) -> dict[str, Any]:
+    return {name: getattr(rubric, name) for name in rubric.model_fields_set}
 
 
 def _with_defaults(case: Case, defaults: Defaults) -> Case:

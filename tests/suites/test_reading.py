@@ -121,6 +121,32 @@ def test_an_extending_case_goes_on_from_the_earlier_conversation_and_takes_what_
     assert ["a", "b"] == [case.extends for case in loaded.written.cases[1:]]
 
 
+def test_single_fields_of_a_rubric_lie_over_those_of_the_extended_case():
+    loaded = read(
+        FIRST + "  - {id: a, user: u, rubric: {fail_below: 0.5, missing_calls: ignore}}\n"
+        "  - {id: b, user: v, extends: a, rubric: {missing_calls: fail, warn_below: 0.95}}\n"
+    )
+
+    assert Rubric(fail_below=0.5, missing_calls="fail", warn_below=0.95) == loaded.suite.cases[1].rubric
+    with pytest.raises(InvalidFileError) as caught:
+        read(
+            FIRST + "  - {id: a, user: u, rubric: {fail_below: 0.9}}\n"
+            "  - {id: b, user: v, extends: a, rubric: {warn_below: 0.85}}\n"
+        )
+    assert "cases[1].rubric: with what it takes from" in str(caught.value)
+
+
+def test_what_is_different_on_a_track_is_taken_with_the_expectation_that_it_replaces():
+    loaded = read(
+        FIRST + "  - {id: a, user: u, expect: {require: [f]}, by_track: {t: {expect: {require: [g]}}}}\n"
+        "  - {id: b, user: v, extends: a}\n  - {id: c, user: w, extends: a, expect: {require: [h]}}\n"
+    )
+
+    assert [Expect(require=("g",)), Expect(require=("g",)), Expect(require=("h",))] == [
+        case.on_track("t").expect for case in loaded.suite.cases
+    ]
+
+
 def test_a_case_of_several_turns_is_extended_by_all_of_them():
     loaded = read(FIRST + "  - {id: a, turns: [{user: one}, {user: two}]}\n  - {id: b, extends: a, user: three}\n")
 
