@@ -14,6 +14,7 @@ from fakes import ScriptedTarget, called
 from mcp_evals.answers import RunAnswer
 from mcp_evals.conversation import Task, Transcript, Usage
 from mcp_evals.errors import InvalidFileError, TargetError, UsageError
+from mcp_evals.judging.asking import Price
 from mcp_evals.judging.labels import Label
 from mcp_evals.results import Judgement, TargetSpec
 from mcp_evals.scoring.judge import NO_JUDGE
@@ -76,6 +77,15 @@ class Bench:
         return sum(len(target.seen) for name, target in self.opened if name == spec)
 
 
+def priced(cost_usd: float) -> Price:
+    """A model whose every response costs this."""
+
+    def price(_model: str | None, _usage: Usage | None) -> float:
+        return cost_usd
+
+    return price
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     write_suite(tmp_path / "suites", suite_of())
@@ -88,8 +98,8 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     found = Bench()
     monkeypatch.setattr(targets_module, "open_target", found.open)
     # Our own endpoint has no price: here a subject's response costs 1 and a judge's 0.25.
-    monkeypatch.setattr(holding_module, "unknown_price", lambda _model, _usage: 1.0)
-    monkeypatch.setattr(judges_module, "unknown_price", lambda _model, _usage: 0.25)
+    monkeypatch.setattr(holding_module, "unknown_price", priced(1.0))
+    monkeypatch.setattr(judges_module, "unknown_price", priced(0.25))
     return found
 
 
