@@ -1,12 +1,11 @@
 """Google ADK's eval files as values, keys in camel case or snake case: eval sets, their legacy forms, sessions, configs."""
 
 import re
-from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 from pydantic import Field, JsonValue
 
-from mcp_evals.errors import Problem
+from mcp_evals.errors import Problem, did_you_mean
 from mcp_evals.model import Model
 from mcp_evals.suites.importers.imported import Notes
 from mcp_evals.suites.messages import as_list, as_object
@@ -218,10 +217,11 @@ class Reader:
         """Something that is wrong."""
         self.problems.append((place, message))
 
-    def note_unknown(self, found: Model, what: str, hint: Mapping[str, str] = {}) -> None:
+    def note_unknown(self, found: Model, what: str) -> None:
         """Keys that nobody knows, which ADK passes over in silence."""
         for key in found.model_extra or {}:
-            self.notes.add(f'the key "{key}" of {what} is left out{hint.get(key, "")}')
+            meant = did_you_mean(key, list(type(found).model_fields))
+            self.notes.add(f'the key "{key}" of {what} is left out{meant}')
 
     def _as_written(self, place: Place) -> Place:
         value, written = self._document, list[str | int]()

@@ -364,7 +364,7 @@ def _legacy_cases(listed: list[Any], reader: Reader) -> Iterator[_ReadCase]:
         found = reader.read(LegacyCase, fields, (index,))
         turns = _legacy_turns(as_object(value).get("data"), (index, "data"), reader)
         if found is not None and turns:
-            reader.note_unknown(found, "a case", {"initial_state": "; ADK reads `initial_session`"})
+            reader.note_unknown(found, "a case")
             metadata = {"metadata": {"session_input": found.initial_session}} if found.initial_session else {}
             yield _ReadCase(found.name, turns, metadata, (), (index,))
 

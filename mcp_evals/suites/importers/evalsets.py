@@ -146,10 +146,21 @@ def _golden(name: str, value: Any) -> Imported:
         found = read_traces(value)
         ids = [name] if len(found) == 1 else [conversation.id for conversation in found]
         return _of_transcripts(name, form, list(zip(ids, (one.transcript for one in found), strict=True)))
-    read = [read_transcript(item) for item in _conversations(value)]
+    try:
+        read = [read_transcript(item) for item in _conversations(value)]
+    except InvalidFileError as error:
+        raise InvalidFileError(map(_no_eval_set, error.problems)) from None
     ids = [name] if len(read) == 1 else [f"{name}-{number}" for number in range(1, len(read) + 1)]
     pairs = [(case_id, one.transcript) for case_id, one in zip(ids, read, strict=True)]
     return _of_transcripts(name, read[0].form, pairs)
+
+
+def _no_eval_set(problem: Problem) -> Problem:
+    """What is no transcript either could have been meant as an eval set."""
+    if problem.path or not problem.message.startswith("is no transcript"):
+        return problem
+    known = "`eval_cases` (ADK), `cases` with `actual` (gemini-rs) or a list of turns with `query` (legacy ADK)"
+    return problem._replace(message=f"is no eval set, which has {known}, and {problem.message}")
 
 
 def _conversations(value: Any) -> list[Any]:
@@ -219,6 +230,9 @@ def _done_in(path: Path) -> list[Transcript]:
         form = gemini_form(value)
         if form is not None:
             return [transcript for _, transcript in read_gemini_set(value, form, path.stem).done]
+        if adk_form(value) == "adk_eval_set":
+            cases = as_list(as_object(value).get("eval_cases", as_object(value).get("evalCases")))
+            return [read_transcript(case).transcript for case in cases if "conversation" in as_object(case)]
         return [transcript for _, transcript in _golden(path.stem, value).done]
     except InvalidFileError as error:
         raise InvalidFileError(problem._replace(file=str(path)) for problem in error.problems) from None

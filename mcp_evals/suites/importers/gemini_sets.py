@@ -23,6 +23,7 @@ from mcp_evals.suite import Case, Expect, ExpectedCall, MetricSettings, Suite, T
 from mcp_evals.suites.importers.gemini_turns import gemini_transcript
 from mcp_evals.suites.importers.imported import Imported, Notes, case_of_turns, reference
 from mcp_evals.suites.messages import MessageError, as_list, as_object, read_call
+from mcp_evals.suites.places import Place, place_text
 
 
 def gemini_form(value: Any) -> str | None:
@@ -184,11 +185,43 @@ def _of_file(file: EvalsetFile) -> GeminiSet:
 
 
 def _where(value: Any, form: str) -> str:
-    """The first case that cannot be read by itself, where one can be blamed."""
-    key = {"gemini_rs_eval_set": "cases"}.get(form)
-    for index, case in enumerate(as_list(as_object(value).get(key or ""))):
+    """The innermost value that alone cannot be read; empty where the whole is wrong."""
+    if form == "gemini_rs_case":
+        return place_text(_blamed_in_case(value))
+    for index, case in enumerate(as_list(as_object(value).get("cases"))):
+        if _refused(case):
+            return place_text(("cases", index, *_blamed_in_case(case)))
+    for index, case in enumerate(as_list(as_object(value).get("eval_cases"))):
         try:
-            read_case(case)
+            read_evalset(canonical_json({"name": "", "eval_cases": [case]}))
         except GeminiError:
-            return f"{key}[{index}]"
+            return place_text(("eval_cases", index))
     return ""
+
+
+def _blamed_in_case(case: Any) -> Place:
+    for side in ("actual", "expected"):
+        for index, invocation in enumerate(as_list(as_object(case).get(side))):
+            if _refused({"name": "", "actual": [invocation]}):
+                return (side, index, *_blamed_turn(invocation))
+    return ()
+
+
+def _blamed_turn(invocation: Any) -> Place:
+    for index, turn in enumerate(as_list(as_object(invocation).get("turns"))):
+        if _refused({"name": "", "actual": [{"turns": [turn]}]}):
+            wrong = [key for key, item in as_object(turn).items() if _refused_with({key: item})]
+            return ("turns", index, *wrong[:1])
+    return ()
+
+
+def _refused_with(fields: dict[str, Any]) -> bool:
+    return _refused({"name": "", "actual": [{"turns": [{"role": "", "content": "", **fields}]}]})
+
+
+def _refused(case: Any) -> bool:
+    try:
+        read_case(case)
+    except GeminiError:
+        return True
+    return False

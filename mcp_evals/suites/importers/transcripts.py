@@ -361,10 +361,10 @@ def _adk_invocations(value: list[Any], place: Place = ()) -> ReadTranscript:
         fields = _snake_case(item)
         where = (*place, index)
         conversation.take_message(
-            {"role": "user", "parts": [], **as_object(fields.get("user_content"))}, (*where, "user_content")
+            {"role": "user", "parts": [], **_said_parts(fields.get("user_content"))}, (*where, "user_content")
         )
         _take_intermediate(conversation, _snake_case(fields.get("intermediate_data")), (*where, "intermediate_data"))
-        final = as_object(fields.get("final_response"))
+        final = _said_parts(fields.get("final_response"))
         if final and _parts_text(final) != conversation.last_text:
             conversation.take_message({**final, "role": "model"}, (*where, "final_response"))
     return ReadTranscript(conversation.transcript(), "adk")
@@ -380,9 +380,8 @@ def _take_intermediate(conversation: Conversation, fields: dict[str, Any], place
             conversation.take_message({"role": role, "parts": parts}, (*place, key))
     for index, said in enumerate(as_list(fields.get("intermediate_responses"))):
         parts = as_list(said)[-1:]  # a pair of author and parts
-        conversation.take_message(
-            {"role": "model", "parts": parts[0] if parts else []}, (*place, "intermediate_responses", index)
-        )
+        content = _said_parts({"role": "model", "parts": parts[0] if parts else []})
+        conversation.take_message(content, (*place, "intermediate_responses", index))
 
 
 def _adk_session(value: dict[str, Any]) -> ReadTranscript:
@@ -393,10 +392,22 @@ def _adk_session(value: dict[str, Any]) -> ReadTranscript:
 
 def _take_events(conversation: Conversation, events: list[Any], place: Place) -> None:
     for index, event in enumerate(map(as_object, events)):
-        content = as_object(event.get("content"))
+        content = _said_parts(event.get("content"))
         if content.get("parts"):
             role = "user" if event.get("author") == "user" else "model"
             conversation.take_message({**content, "role": role}, (*place, index, "content"))
+
+
+def _said_parts(content: Any) -> dict[str, Any]:
+    """A content without the nulls that ADK writes for whatever a part is not."""
+    fields = {key: item for key, item in as_object(content).items() if item is not None}
+    if not isinstance(fields.get("parts"), list):
+        return fields
+    parts = [
+        {key: item for key, item in as_object(part).items() if item is not None} if isinstance(part, dict) else part
+        for part in as_list(fields["parts"])
+    ]
+    return {**fields, "parts": [part for part in parts if part != {}]}
 
 
 def _snake_case(value: Any) -> dict[str, Any]:
