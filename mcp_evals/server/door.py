@@ -218,15 +218,21 @@ def _ids(workspace: Workspace, named: Sequence[Any]) -> list[str]:
     return found
 
 
+_ANY_JSON: Final = {"$ref": "#/$defs/JsonValue"}
+
+
 def _terse(schema: Any) -> Any:
-    """A schema without titles, null alternatives and null defaults: an optional argument is one that is not required."""
+    """A schema without titles, null alternatives and null defaults: an optional argument is one that is not required.
+
+    Any JSON is said by saying nothing, which saves the definition that pydantic makes of it.
+    """
     if isinstance(schema, list):
         return [_terse(item) for item in schema]  # pyright: ignore[reportUnknownVariableType]
     if not isinstance(schema, dict):
         return schema
     kept: dict[str, Any] = {}
     for key, value in schema.items():  # pyright: ignore[reportUnknownVariableType]
-        if key == "title" and isinstance(value, str):
+        if (key == "title" and isinstance(value, str)) or key == "$defs" or value == _ANY_JSON:
             continue
         if key == "properties":
             kept[key] = {name: _terse(inner) for name, inner in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]

@@ -29,10 +29,10 @@ TargetText = Annotated[
         description="openai:MODEL, anthropic:MODEL, a configured NAME or NAME:MODEL, recorded:NAME, run:RUN_ID, client"
     ),
 ]
-RunId = Annotated[str, Field(description="Run handle")]
+RunId = Annotated[str, Field(description="Run id or label")]
 Track = Annotated[str | None, Field(description="Tool set of the suite")]
 Trials = Annotated[int | None, Field(ge=1, le=100, description="Trials of each case; default by suite size")]
-WaitS = Annotated[float, Field(ge=0, le=MAX_WAIT_S, description="Seconds to wait; the run goes on when they are over")]
+WaitS = Annotated[float, Field(ge=0, le=MAX_WAIT_S, description="Seconds to wait; the run goes on afterwards")]
 Cap = Annotated[float | None, Field(ge=0, description="Spend at most, in US dollars")]
 Offset = Annotated[int, Field(ge=0)]
 Tags = Annotated[list[str] | None, Field(description="Only cases with one of these tags")]
@@ -71,7 +71,7 @@ async def run_case(
     case: Annotated[str, Field(description="Case id")],
     target: TargetText,
     track: Track = None,
-    trials: Trials = 1,
+    trials: Annotated[int, Field(ge=1, le=100)] = 1,
     temperature: Temperature = None,
     wait_s: WaitS = 20,
 ) -> TrialAnswer | RunAnswer:
@@ -206,7 +206,7 @@ async def score_transcript(
         Field(description='Or an expectation: {"calls": [{"tool", "args"}], "require", "forbid", "text"}'),
     ] = None,
 ) -> TrialAnswer | AttemptAnswer:
-    """Score a transcript that you or anyone made, without running a model."""
+    """Score a transcript that you or anyone made, or your answer to take_case; no model is run."""
     workspace = workspace_of(ctx)
     if attempt_id is None:
         return await workspace.score_transcript(transcript, suite=suite, case=case, expect=expect)
@@ -239,7 +239,9 @@ async def save_case(
     run_id: Annotated[str | None, Field(description="Or propose the expectation from what this run called")] = None,
     from_case: Annotated[str | None, Field(description="With `run_id`: the case to take")] = None,
     trial: Annotated[int | None, Field(ge=0, description="Of this trial alone")] = None,
-    tools: Annotated[list[JsonValue] | None, Field(description='Of a new suite, such as [{"server": NAME}]')] = None,
+    tools: Annotated[
+        list[dict[str, JsonValue]] | None, Field(description='Of a new suite, such as [{"server": NAME}]')
+    ] = None,
     dry_run: Annotated[bool, Field(description="Only show the diff")] = False,
 ) -> SavedCase:
     """Save an eval case: write or change it in a suite file, or make one from a run; checked first, shown as a diff."""

@@ -281,6 +281,13 @@ async def test_the_tool_list_costs_less_than_2500_tokens(settings: Settings) -> 
     assert tokens < TOOL_LIST_TOKENS
 
 
+async def test_no_tool_needs_a_definition_from_elsewhere_to_be_understood(settings: Settings) -> None:
+    async with connected(build_server(settings)) as host:
+        tools = (await host.client.list_tools()).tools
+
+    assert not [tool.name for tool in tools if re.search(r"\$ref|\$defs|\bnull\b", json.dumps(tool.input_schema))]
+
+
 async def test_every_tool_has_a_description_and_says_what_a_host_may_assume(settings: Settings) -> None:
     async with connected(build_server(settings)) as host:
         tools = (await host.client.list_tools()).tools
@@ -385,7 +392,7 @@ async def test_a_recording_outside_the_suite_folders_is_not_opened(
 
 WRONG = [
     ({"run_id": "x", "wait_s": 1000}, "`wait_s` must be less than or equal to 50, not 1000"),
-    ({"wait_s": 1}, "`run_id` is missing (Run handle)"),
+    ({"wait_s": 1}, "`run_id` is missing (Run id or label)"),
     ({"run_id": "x", "wait": 1}, 'no argument "wait"; did you mean "wait_s"?'),
     ({"run_id": "x", "trial": "many"}, "`trial` must be a valid integer"),
 ]
