@@ -160,6 +160,8 @@ class Step(Model):
     """Model id as the provider answered it."""
     stop_reason: str | None = None
     """Why the model stopped, in the provider's word."""
+    fingerprint: str | None = None
+    """The provider's mark of the system that answered; another one means that something behind the model's name changed."""
 
 
 class Invocation(Model):

@@ -61,6 +61,13 @@ def test_the_exit_code_puts_errors_before_failures(
     assert exit_code(answer) == code
 
 
+@pytest.mark.parametrize(("fail_under", "code"), [("0.83", PASSED), ("0.84", FAILED), ("0", PASSED), ("1", FAILED)])
+def test_a_run_may_have_to_pass_only_a_share_of_its_cases(command: Command, fail_under: str, code: int) -> None:
+    result = command("run", "assistant", "--target", "recorded:needle-3-strict", "--fail-under", fail_under)
+
+    assert (result.exit_code, "30 of 36 cases passed" in result.stdout) == (code, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

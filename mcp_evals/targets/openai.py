@@ -161,13 +161,14 @@ def _read(body: bytes, tools: WireTools) -> Step:
     choice = json_object(choices[0], "choices[0]")
     message = json_object(choice.get("message"), "choices[0].message")
     text, calls = read_openai_text(message), read_openai_calls(message)
-    model, reason = answer.get("model"), choice.get("finish_reason")
+    model, reason, mark = answer.get("model"), choice.get("finish_reason"), answer.get("system_fingerprint")
     step = Step(
         text=text,
         calls=tuple(tools.read(call) for call in calls),
         usage=read_openai_usage(answer.get("usage")),
         model=model if isinstance(model, str) else None,
         stop_reason=reason if isinstance(reason, str) else None,
+        fingerprint=mark if isinstance(mark, str) else None,
     )
     wire = _wire(message, text)
     return ProviderStep(**dict(step), wire=wire) if wire else step

@@ -26,7 +26,7 @@ from mcp_evals.limits import estimate_cost
 from mcp_evals.results import Outcome, Run, RunSettings, TargetSpec
 from mcp_evals.runner import TrialEvent, known_judgements, plan_trials, score_trial
 from mcp_evals.simulation import NOBODY
-from mcp_evals.suite import Case, Suite
+from mcp_evals.suite import Case, Expect, Suite
 from mcp_evals.views import run_answer, trial_answer
 from mcp_evals.workspace.holding import Holding, Progress
 
@@ -100,6 +100,7 @@ class Runs(Holding):
         ready = (await self.library.ready(suite)).suite
         chosen = select_cases(on_track(ready, track), cases, tags)
         spec = TargetSpec.parse(target)
+        _check_track(chosen, track)
         self._check_users(chosen, spec)
         run_settings = await self._with_judge(ready, chosen, self._run_settings(settings or {}))
         opened = await self._open(spec, run_settings)
@@ -309,3 +310,12 @@ class Runs(Holding):
 def default_trials(cases: int) -> int:
     """Trials of each case where nobody says: 5 below 50 cases, 3 below 200, else 1 (spec of the statistics, §3.6)."""
     return 5 if cases < 50 else 3 if cases < 200 else 1
+
+
+def _check_track(cases: Sequence[Case], track: str | None) -> None:
+    for case in cases:
+        asks = [case.expect, *(turn.expect for turn in case.turns)]
+        if track is None and case.by_track and not case.metrics and all(expect == Expect() for expect in asks):
+            raise UsageError(
+                f'case "{case.id}" expects something only on the tracks {", ".join(case.by_track)}; name one with `track`'
+            )
