@@ -143,6 +143,24 @@ async def test_a_run_that_is_resumed_twice_at_once_holds_no_trial_twice(settings
     assert model.counts.total() - before == 2
 
 
+async def test_many_runs_at_once_share_the_limit_on_trials_at_a_time(settings: Settings, model: StandIn) -> None:
+    model.hold_after(0)
+
+    async with connected(build_server(settings)) as host:
+        started = [
+            await host.ask("run_suite", suite="weather", target=f"here:m-{n}", trials=1, wait_s=0) for n in range(5)
+        ]
+        await held(model, 2)
+        listed = await host.ask("list_runs")
+        at_once = len(model.asked)
+        model.let_go()
+        ended = [await host.ask("get_run", run_id=run["run_id"], wait_s=50) for run in started]
+
+    assert [run["status"] for run in listed["runs"]] == ["working"] * 5
+    assert at_once == 2
+    assert [(run["status"], run["cases"]["passed"]) for run in ended] == [("completed", 3)] * 5
+
+
 async def test_errored_trials_are_run_again_and_the_others_are_not(settings: Settings, model: StandIn) -> None:
     model.behaviour = lambda asked, n: FAILS_ONCE if "rome" in asked and n == 1 else right_city(asked, n)
 

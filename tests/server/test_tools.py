@@ -288,6 +288,43 @@ async def test_no_tool_needs_a_definition_from_elsewhere_to_be_understood(settin
     assert not [tool.name for tool in tools if re.search(r"\$ref|\$defs|\bnull\b", json.dumps(tool.input_schema))]
 
 
+async def test_default_answers_cost_less_than_2000_tokens_in_either_half(settings: Settings) -> None:
+    """On the suite that comes with the package: 36 cases, two recorded models, 20 runs in the list."""
+    costs: dict[str, tuple[int, int]] = {}
+
+    async with connected(build_server(settings)) as host:
+
+        async def measured(tool: str, **arguments: Any) -> dict[str, Any]:
+            result = await host.call(tool, **arguments)
+            assert not result.is_error, text_of(result)
+            facts = json.dumps(result.structured_content, ensure_ascii=False)
+            costs[tool] = max(costs.get(tool, (0, 0)), (len(text_of(result)) // 4, len(facts) // 4))
+            return dict(result.structured_content or {})
+
+        weak, strong = "recorded:smollm2-135m", "recorded:needle-3"
+        await measured("list_suites")
+        await measured("get_suite", suite="assistant")
+        await measured("list_targets")
+        run = await measured("run_suite", suite="assistant", target=weak, wait_s=50)
+        await measured("run_case", suite="assistant", case="follow-up", target=weak)
+        await measured("compare_models", suite="assistant", targets=[weak, strong], wait_s=50)
+        await measured("get_run", run_id=run["run_id"])
+        await measured("get_run", run_id=run["run_id"], case=run["failures"][0]["case"])
+        for _ in range(20):
+            await host.ask("run_suite", suite="weather", target="recorded:mixed", cases=["oslo"])
+        await measured("list_runs")
+        await measured("control_run", run_id=run["run_id"], action="rescore")
+        attempt = await measured("take_case", suite="assistant")
+        await measured("score_transcript", attempt_id=attempt["attempt_id"], transcript={"text": "Hm."})
+        case = {"id": "new", "user": "Weather in Rome?", "expect": {"calls": []}}
+        await measured("save_case", suite="weather", case=case, dry_run=True)
+        await measured("export_report", runs=[run["run_id"]])
+
+    for tool, (text, facts) in costs.items():
+        print(f"{tool}: {text} tokens as text, {facts} as structured content")  # noqa: T201  read for the figures
+    assert [] == [tool for tool, halves in costs.items() if max(halves) >= ANSWER_TOKENS]
+
+
 async def test_every_tool_has_a_description_and_says_what_a_host_may_assume(settings: Settings) -> None:
     async with connected(build_server(settings)) as host:
         tools = (await host.client.list_tools()).tools
