@@ -15,6 +15,7 @@ from mcp_evals.conversation import (
     Usage,
 )
 from mcp_evals.errors import EvalsError, InvalidFileError, NotFoundError, StoreError, TargetError, UsageError
+from mcp_evals.python_tools import tools_from_functions
 from mcp_evals.results import CaseScore, Check, Estimate, Run, RunSettings, RunSummary, TargetSpec, Trial
 from mcp_evals.suite import Case, Expect, ExpectedCall, Rubric, Suite, Turn
 
@@ -48,4 +49,5 @@ __all__ = [
     "Turn",
     "Usage",
     "UsageError",
+    "tools_from_functions",
 ]

@@ -1,19 +1,28 @@
 """Python functions as tools: every way to say what a parameter is, and what is refused."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
+from fakes import called
 from pydantic import BaseModel, Field
 
 from mcp_evals.conversation import ToolDefinition
 from mcp_evals.errors import UsageError
 from mcp_evals.python_tools import tools_from_functions
+from mcp_evals.scoring.case import score_case
+from mcp_evals.suites.files import load_suite
+from mcp_evals.suites.validate import validate_suite
 from mcp_evals.tool_lint import lint_tools
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "python_tools" / "suite.py"
 
 
 class Unit(StrEnum):
@@ -315,3 +324,17 @@ def dangling(later: "NotDefinedAnywhere") -> None:  # noqa: F821
 def test_what_no_schema_can_say_is_refused_with_the_reason(function: Callable[..., Any], problem: str):
     with pytest.raises(UsageError, match=problem):
         tools_from_functions(function)
+
+
+def test_the_example_writes_a_suite_that_its_functions_answer_to(tmp_path: Path):
+    path = tmp_path / "lights.yaml"
+
+    subprocess.run([sys.executable, EXAMPLE, path], check=True, capture_output=True)
+
+    suite = load_suite(path).suite
+    assert ["switch_light", "dim_light"] == [tool.name for tool in suite.tools_of(suite.cases[0])]
+    assert () == validate_suite(suite).problems
+    # The default of `percent` is as good as 50 itself.
+    (half,) = (case for case in suite.cases if case.id == "half")
+    said = called(("dim_light", {"room": "hall"}))
+    assert 1.0 == score_case(half, said, suite.rubric_of(half), tools=suite.tools_of(half)).score
