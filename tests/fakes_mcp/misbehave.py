@@ -56,6 +56,14 @@ def answer_slowly() -> None:
     wire.serve(tools_list=wire.listing(wire.tool("slow", readOnlyHint=True)), tools_call=lambda _: answer)
 
 
+def flood_in_a_call() -> None:
+    def call(_: dict[str, Any]) -> dict[str, Any]:
+        while True:
+            sys.stdout.write("x" * 65536)
+
+    wire.serve(tools_list=wire.listing(wire.tool("slow", readOnlyHint=True)), tools_call=call)
+
+
 def flood_stderr() -> None:
     def tools(_: dict[str, Any]) -> dict[str, Any]:
         sys.stderr.write("noise " * 1_000_000)

@@ -155,6 +155,15 @@ async def test_a_server_that_hangs_costs_the_trial_and_ends_with_the_run(
     assert [] == left
 
 
+async def test_a_server_that_floods_is_given_up_and_costs_the_trial(tmp_path: Path, server: Server, survivors: Pids):
+    async with opened(tmp_path, server("flood_in_a_call"), case("slow")) as workspace:
+        found = errors(workspace, await run(workspace))
+        left = survivors()
+
+    assert {"slow": 'server "shop" was given up: it wrote a line of more than 32 MiB'} == found
+    assert [] == left
+
+
 async def test_a_trial_that_is_cut_off_in_a_call_leaves_no_server(tmp_path: Path, server: Server, survivors: Pids):
     for allow in ("read_only", "all"):
         hanging = server("hang_in_a_call").model_copy(update={"allow": allow})
