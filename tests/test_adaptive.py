@@ -138,7 +138,7 @@ async def test_a_run_that_was_stopped_early_is_no_run_for_an_ordinary_comparison
 async def test_it_is_of_exactly_two(tmp_path: Path) -> None:
     async with open_workspace(home(tmp_path, [True]), {}) as workspace:
         with pytest.raises(UsageError, match="exactly two"):
-            await workspace.compare_models("weather", [*TARGETS, "recorded:good"], adaptive=True)
+            await workspace.compare_models("weather", [*TARGETS, "recorded:third"], adaptive=True)
         plain = await workspace.compare_models("weather", TARGETS, settings={"trials": 1}, wait_s=None)
         with pytest.raises(UsageError, match="no adaptive comparison"):
             await workspace.compare_models(runs=plain.runs, adaptive=True)

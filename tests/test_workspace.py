@@ -206,6 +206,22 @@ async def test_the_same_target_twice_is_no_comparison(settings: Settings, monkey
     async with opened(settings, monkeypatch) as (workspace, _):
         with pytest.raises(UsageError, match="a comparison needs two"):
             await workspace.compare_models("weather", ["here:m", "here:m"], wait_s=None)
+        held = workspace.list_runs().runs
+
+    assert held == ()
+
+
+async def test_a_suites_own_tools_are_compared_with_a_track(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracked = weather_suite("oslo", name="tracked")
+    write_suite(settings.suites[0], {**tracked, "tracks": {"terse": tracked["tools"]}})
+
+    async with opened(settings, monkeypatch) as (workspace, _):
+        table = await workspace.compare_models("tracked", ["here:m"], tracks=["", "terse"], wait_s=None)
+        tracks = [workspace.store.run(run).track for run in table.runs]
+
+    assert tracks == [None, "terse"]
 
 
 async def test_a_trial_that_is_not_there_names_those_that_are(

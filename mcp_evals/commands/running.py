@@ -138,7 +138,8 @@ def compare(
     what: Annotated[list[str] | None, typer.Argument(help="A SUITE with --target …, or two or more RUNs.")] = None,
     target: Annotated[list[str] | None, typer.Option("--target", help="Two or more; the baseline first.")] = None,
     track: Annotated[
-        list[str] | None, typer.Option("--track", help="Tool sets to compare; the baseline first.")
+        list[str] | None,
+        typer.Option("--track", help="Tool sets to compare, the baseline first; '' is the suite's own."),
     ] = None,
     baseline: Annotated[
         str | None, typer.Option(help="Run, or name of a run, that the others are held against.")

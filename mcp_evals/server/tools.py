@@ -122,7 +122,9 @@ async def compare_models(
     ctx: Context[Workspace],
     suite: Annotated[str | None, Field(description="Suite name; not needed with `runs`")] = None,
     targets: Annotated[list[str] | None, Field(description="Targets, the baseline first")] = None,
-    tracks: Annotated[list[str] | None, Field(description="Tool sets, the baseline first")] = None,
+    tracks: Annotated[
+        list[str] | None, Field(description='Tool sets, the baseline first; "" is the suite\'s own')
+    ] = None,
     runs: Annotated[list[str] | None, Field(description="Or past runs, the baseline first")] = None,
     tags: Tags = None,
     trials: Trials = None,

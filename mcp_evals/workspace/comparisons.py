@@ -42,6 +42,7 @@ class Comparisons(PairwiseComparisons):
     ) -> ComparisonTable:
         """Compare targets, tracks or past runs on the same cases; the first is the baseline.
 
+        A track of None, or "", is the suite's own tools.
         Runs that are there already, finished or at work, are taken as they are; so asking again is free and goes on
         waiting. New runs go on at the same time, trial by trial, so that the time of day hits all of them. With
         `adaptive` two sides are held pair by pair, until the answer is clear; asking again takes it up where it was.
@@ -60,20 +61,19 @@ class Comparisons(PairwiseComparisons):
         if targets:
             if suite is None:
                 raise UsageError("name the suite on which the targets are to be compared")
-            await self._check_arms(suite, targets, tracks, cases, tags)
+            arms = list(dict.fromkeys((target, track or None) for target in targets for track in tracks or (None,)))
+            if len(arms) + len(set(ids)) < 2:
+                raise UsageError(_TOO_FEW)
+            if adaptive and (len(arms) != 2 or ids):
+                raise UsageError("an adaptive comparison is of exactly two: two targets, or one target on two tracks")
+            await self._check_arms(suite, targets, [track for _, track in arms], cases, tags)
             if adaptive:
-                arms = [(target, track) for target in targets for track in tracks or (None,)]
-                if len(arms) != 2 or ids:
-                    raise UsageError(
-                        "an adaptive comparison is of exactly two: two targets, or one target on two tracks"
-                    )
                 given = settings or {}
                 record = await self._start_adaptive(suite, arms, cases, tags, given, metric, margin)
                 return await self._adaptive_answer(record, wait_s, progress, on_event, given, again=True)
-            for target in targets:
-                for track in tracks or (None,):
-                    given = (suite, target, track, cases, tags, settings or {})
-                    ids.append(await self._run_for(*given, on_event=on_event))
+            for target, track in arms:
+                given = (suite, target, track, cases, tags, settings or {})
+                ids.append(await self._run_for(*given, on_event=on_event))
         if len(set(ids)) < 2:
             raise UsageError(_TOO_FEW)
         await self._wait_for(ids, wait_s, progress)
