@@ -35,7 +35,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 def test_a_capture_shows_every_call_and_says_how_it_becomes_a_suite(command: Command):
     found = command("capture", "weather", "--target", "recorded:said", "--case", "oslo")
 
-    assert PASSED == found.exit_code
+    assert (PASSED, "captured oslo trial 0\ncaptured oslo trial 1\n") == (found.exit_code, found.stderr)
     *lines, last = found.stdout.splitlines()
     call = '    get_weather {"city": "oslo"}'
     assert ["weather on recorded:said", "", "oslo", "  trial 0", call, "  trial 1", call, ""] == lines
