@@ -136,7 +136,8 @@ def run_text(answer: RunAnswer) -> str:
         lines += [
             f"- {MARKS[failed.verdict]} {failed.case} ({failed.trials} trials passed"
             + (f", score {failed.score:.2f}" if failed.score is not None else "")
-            + f"): {shorten(failed.reason or '', LINE)}"
+            + ")"
+            + (f": {shorten(failed.reason, LINE)}" if failed.reason else "")
             for failed in answer.failures
         ]
         if answer.more_failures:

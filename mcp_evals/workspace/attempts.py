@@ -371,10 +371,16 @@ class Attempts(Spending):
         notes = [*answer.notes, f"suite digest {run.suite_digest}", *self._shown_note(run, apart)]
         if apart:
             notes.append(_apart_line(_summary_of(run, suite, sorted(apart), outcomes, apart)))
+        # A reason tells what would have been right.
+        told = reveal_of(run) == "full"
+        failures = tuple(failed if told else failed.model_copy(update={"reason": None}) for failed in answer.failures)
+        if told:
+            self._remember(run.suite, run.id, {failed.case for failed in failures})
         goes_on = run.status in {"working", "interrupted"}
         by_case = f'get_run(run_id="{run.id}", case=…) for one of them' if answer.failures else "compare it with others"
         return answer.model_copy(
             update={
+                "failures": failures,
                 "done": len(outcomes),
                 "total": self._planned(run),
                 "by_tag": {tag: share for tag, share in answer.by_tag.items() if tag != HOLDOUT},

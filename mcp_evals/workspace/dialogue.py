@@ -56,9 +56,10 @@ async def go_on(attempt: Attempt, run: Run, suite: Suite) -> Asked | Transcript:
         max_steps=case.max_steps or suite.defaults.max_steps,
     )
     try:
-        return await _Replayed(attempt.steps).run(task, _SubjectToolbox(case, attempt.steps))
+        held = await _Replayed(attempt.steps).run(task, _SubjectToolbox(case, attempt.steps))
     except _NoMoreSteps as found:
         return Asked(found.last)
+    return _untimed(held, attempt.steps)
 
 
 def new_steps(said: Transcript, known: Sequence[Step]) -> tuple[Step, ...]:
@@ -90,7 +91,7 @@ class _Replayed(ChatTarget):
         step = next(self._steps, None)
         if step is None:
             raise _NoMoreSteps(messages[-1])
-        return step.model_copy(update={"results": (), "latency_s": 0.0 if step.latency_s is None else step.latency_s})
+        return step.model_copy(update={"results": ()})
 
 
 class _SubjectToolbox:
@@ -106,6 +107,25 @@ class _SubjectToolbox:
 
     async def next_user_turn(self, so_far: Sequence[Invocation]) -> str | None:
         return await self._stubs.next_user_turn(so_far)
+
+
+def _untimed(held: Transcript, said: Sequence[Step]) -> Transcript:
+    """The conversation with the times that the subject told, rather than those of replaying it."""
+    told = iter(said)
+    return held.model_copy(
+        update={
+            "invocations": tuple(
+                invocation.model_copy(
+                    update={
+                        "steps": tuple(
+                            step.model_copy(update={"latency_s": next(told).latency_s}) for step in invocation.steps
+                        )
+                    }
+                )
+                for invocation in held.invocations
+            )
+        }
+    )
 
 
 def _results_of(step: Step) -> list[ToolResult | None]:

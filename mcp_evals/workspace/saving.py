@@ -14,8 +14,11 @@ from mcp_evals.suite import Case, Suite
 from mcp_evals.suites.files import SuiteEntry
 from mcp_evals.suites.saving import Change, new_suite, save_case
 from mcp_evals.suites.validate import validate_suite
+from mcp_evals.text import shorten
 from mcp_evals.workspace.attempts import Attempts
 
+DIFF: Final = 4_000
+"""Characters of a diff that an answer shows."""
 _NAME: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
 
@@ -72,7 +75,7 @@ class Saving(Attempts):
             file=str(place.path),
             written=not dry_run and bool(change.diff),
             created=change.created,
-            diff=change.diff,
+            diff=shorten(change.diff, DIFF, keep_lines=True),
             notes=notes,
             next_step="the same call without dry_run writes it"
             if dry_run and change.diff

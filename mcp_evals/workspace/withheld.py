@@ -15,6 +15,7 @@ from mcp_evals.model import Model, digest
 from mcp_evals.results import Comparison, ComparisonTable, Run
 from mcp_evals.suite import Case, Suite
 from mcp_evals.workspace.comparisons import Comparisons
+from mcp_evals.workspace.feedback import reveal_of
 from mcp_evals.workspace.suites import Suites
 from mcp_evals.workspace.transcripts import Transcripts
 
@@ -103,9 +104,10 @@ class Withheld(Suites, Transcripts, Comparisons):
     # --- answers
 
     def _run_for_subject(self, answer: RunAnswer) -> RunAnswer:
-        if not answer.failures:
+        run = self.store.run(answer.run_id)
+        if not answer.failures or run.target == SELF:
             return answer
-        why = self._why_of_run(self.store.run(answer.run_id))
+        why = self._why_of_run(run)
         self._remember(answer.suite, answer.run_id, {failed.case for failed in answer.failures} - why.keys())
         failures = tuple(
             failed.model_copy(update={"reason": f"(withheld: {why[failed.case]})"}) if failed.case in why else failed
@@ -117,7 +119,8 @@ class Withheld(Suites, Transcripts, Comparisons):
         run = self.store.run(run_id)
         why = self._why_of_run(run).get(answer.case)
         if why is None:
-            self._remember(run.suite, run_id, {answer.case})
+            if run.target != SELF:  # of its own answers a subject is told what was allowed
+                self._remember(run.suite, run_id, {answer.case})
             return answer
         if run.target == SELF:
             raise NotPermittedError(f'what came of case "{answer.case}" is not told ({why})')
@@ -130,11 +133,12 @@ class Withheld(Suites, Transcripts, Comparisons):
         runs = [self.store.run(run_id) for run_id in table.runs]
         why = {case_id: reason for run in runs for case_id, reason in self._why_of_run(run).items()}
         of_self = any(run.target == SELF for run in runs)
+        untold = any(run.target == SELF and reveal_of(run) != "full" for run in runs)
 
         def without(comparison: Comparison) -> Comparison:
             sides = {
                 side: tuple(
-                    changed.model_copy(update={"reason": None}) if changed.case in why else changed
+                    changed.model_copy(update={"reason": None}) if untold or changed.case in why else changed
                     for changed in getattr(comparison, side)
                     if not (of_self and why.get(changed.case) == _NEVER)
                 )

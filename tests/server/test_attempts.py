@@ -91,7 +91,16 @@ async def test_feedback_is_as_much_as_was_allowed_also_when_the_run_is_looked_at
         attempt = await host.ask("take_case", suite="weather", case="rome", reveal=reveal)
         answer = await answered(host, attempt, "milan")
         again = await host.ask("get_run", run_id=attempt["run_id"], case="rome")
+        run = await host.ask("get_run", run_id=attempt["run_id"])
+        other = await host.ask("take_case", suite="weather", case="rome", reveal="full")
+        await answered(host, other, "rome")
+        late = await host.ask("get_run", run_id=other["run_id"])
+        table = await host.ask("compare_models", runs=[attempt["run_id"], other["run_id"]])
 
+    told_all = reveal == "full"
+    assert ("reason" in run["failures"][0]) == told_all
+    assert ("milan" in json.dumps(table)) == told_all
+    assert any("had shown" in note for note in late["notes"]) == told_all
     for seen in (answer, again):
         assert {"verdict", "score", "calls", "checks", "reason"} & seen.keys() == told
         assert ("rome" in json.dumps({**seen, "case": "", "next_step": ""})) == (reveal == "full")
