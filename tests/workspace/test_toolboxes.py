@@ -10,7 +10,9 @@ from e2e.home import write_suite
 
 from mcp_evals.conversation import Message, Step, Task, ToolCall, ToolResult, Transcript
 from mcp_evals.live_tools import ServerSettings
-from mcp_evals.settings import Settings
+from mcp_evals.settings import Settings, load_settings
+from mcp_evals.suite import ServerTools
+from mcp_evals.suites.files import load_suite
 from mcp_evals.targets.base import ChatTarget
 from mcp_evals.workspace import Workspace, open_workspace
 from mcp_evals.workspace import targets as workspace_module
@@ -197,3 +199,13 @@ async def test_a_tool_written_out_is_answered_by_the_server_that_it_names(tmp_pa
     async with opened(tmp_path, server(), {**PRICE, "tools": [described]}) as workspace:
         run_id = await run(workspace)
         assert "19.99 EUR" == transcript(workspace, run_id, "price_of").final_text
+
+
+def test_the_example_names_a_server_that_its_configuration_has():
+    folder = Path(__file__).parents[2] / "examples" / "git_server"
+
+    settings = load_settings(config=folder / "mcp-evals.toml", suites=(folder / "evals",), environ={})
+    suite = load_suite(folder / "evals" / "git.yaml").suite
+
+    assert [source.server for source in suite.tools if isinstance(source, ServerTools)] == list(settings.servers)
+    assert ("read_only", 20.0) == (settings.servers["git"].allow, settings.servers["git"].call_timeout_s)
