@@ -4,6 +4,7 @@ A program on this machine, or a page in its browser, can reach every local port:
 requests of pages (Origin) and of names that were made to point here (Host) are refused before it is looked at.
 """
 
+import gc
 import ipaddress
 import logging
 import secrets
@@ -64,6 +65,8 @@ def serve_http(settings: Settings, address: Address, token_env: str | None, envi
     listening = listen(address)
     bound = Address(address.host, listening.getsockname()[1])
     _load_what_is_slow(settings, environ)
+    # All that is loaded stays: to look through it again would only make answers, and the end, slower.
+    gc.freeze()
     said = f"token: the value of {token_env}" if token_env else f"token: {token}"
     sys.stderr.write(f"mcp-evals serves on {bound.url}\n{said} (send it as `Authorization: Bearer TOKEN`)\n")
     serve_app(http_app(build_server(settings), bound, token), listening)
