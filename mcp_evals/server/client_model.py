@@ -56,8 +56,8 @@ Answered = CreateMessageResult | CreateMessageResultWithTools
 class Question:
     """A request to the client's model that waits for its answer."""
 
-    def __init__(self, target: "ClientTarget", run_id: str, params: CreateMessageRequestParams) -> None:
-        self.target, self.run_id, self.params = target, run_id, params
+    def __init__(self, target: "ClientTarget", params: CreateMessageRequestParams) -> None:
+        self.target, self.params = target, params
         self.done = anyio.Event()
         self.answer: Answered | None = None
         self.problem: str | None = None
@@ -70,6 +70,8 @@ class Desk:
 
     def __init__(self) -> None:
         self.waiting: dict[str, Question] = {}
+        self.targets: dict[str, set[ClientTarget]] = {}
+        """By run: subject and judge."""
         self._numbers = count(1)
         self._arrival = anyio.Event()
 
@@ -77,6 +79,14 @@ class Desk:
         """Whether the client of the present call offers its model."""
         call = _CALL.get()
         return call is not None and call.samples
+
+    def began(self, run_id: str) -> None:
+        """Remember that the present call started or resumed a run."""
+        call = _CALL.get()
+        if call is not None and call.samples:
+            call.began.append(run_id)
+            # The call's own set, because a judge is opened later than the subject.
+            self.targets[run_id] = call.targets
 
     def open(self, settings: RunSettings) -> "ClientTarget":
         """The model of the client that makes the present call.
@@ -91,14 +101,14 @@ class Desk:
         call.targets.add(target)
         return target
 
-    async def ask(self, target: "ClientTarget", run_id: str, params: CreateMessageRequestParams) -> Answered:
+    async def ask(self, target: "ClientTarget", params: CreateMessageRequestParams) -> Answered:
         """The client's answer, whenever somebody fetches the question.
 
         Raises:
             TargetError: the client refused.
         """
         key = f"q{next(self._numbers)}"
-        question = self.waiting[key] = Question(target, run_id, params)
+        question = self.waiting[key] = Question(target, params)
         self._arrival.set()
         self._arrival = anyio.Event()
         try:
@@ -125,13 +135,16 @@ class Call:
         self.modern = (ctx.protocol_version or "") >= MODERN
         self.targets: set[ClientTarget] = set()
         self.run_ids = set(run_ids)
+        self.began: list[str] = []
+        """Runs that it has started or resumed."""
 
     def questions(self, desk: Desk) -> dict[str, Question]:
-        """Those that this call may carry."""
+        """Those that this call may carry: of its own runs, and of those that it waits for."""
+        of_runs = {target for run_id in self.run_ids for target in desk.targets.get(run_id, ())}
         return {
             key: question
             for key, question in desk.waiting.items()
-            if not question.done.is_set() and (question.target in self.targets or question.run_id in self.run_ids)
+            if not question.done.is_set() and (question.target in self.targets or question.target in of_runs)
         }
 
 
@@ -262,7 +275,7 @@ class ClientTarget(ChatTarget):
             max_tokens=self._settings.max_output_tokens or MAX_TOKENS,
             tools=[_tool(tool) for tool in task.tools] if task.tools and not plain else None,
         )
-        return _step(await self._desk.ask(self, task.run_id, params), plain=plain and bool(task.tools))
+        return _step(await self._desk.ask(self, params), plain=plain and bool(task.tools))
 
     def describe(self, task: Task) -> Sent | None:
         described = "tools were described in the system prompt, because the client takes none for its model"

@@ -175,7 +175,7 @@ def _translated(answer: Answering) -> Callable[..., Awaitable[CallToolResult]]:
             found = await carrying(desk, current, work)
             if isinstance(found, Model):
                 return result_of(workspace.for_subject(found))
-            run_ids = tuple({question.run_id for question in found.values()} | {*state.run_ids})
+            run_ids = tuple(dict.fromkeys((*state.run_ids, *current.began)))
             following = state._replace(rounds=state.rounds + 1, run_ids=run_ids)
             return InputRequiredResult(input_requests=input_requests(found), request_state=following.sealed())
         except CapTooLowError as error:

@@ -24,6 +24,7 @@ from mcp_evals.targets.base import Target
 from mcp_evals.views import first_words, run_answer, trial_answer
 from mcp_evals.workspace.dialogue import Asked, Attempt, case_of, go_on, new_steps
 from mcp_evals.workspace.feedback import Reveal, reveal_note, reveal_of, revealed
+from mcp_evals.workspace.shared import Active
 from mcp_evals.workspace.spending import Spending
 from mcp_evals.workspace.targets import Opened
 from mcp_evals.workspace.withheld import HOLDOUT, SELF
@@ -37,6 +38,10 @@ class ClientModel(Protocol):
 
     def ready(self) -> bool:
         """Whether the present caller offers it."""
+        ...
+
+    def began(self, run_id: str) -> None:
+        """Hear that the present caller started or resumed a run."""
         ...
 
     def open(self, settings: RunSettings) -> Target:
@@ -415,6 +420,12 @@ class Attempts(Spending):
                 )
             return Opened(self.client_model.open(settings), None)
         return await super()._open(spec, settings)
+
+    def _claim(self, run: Run, suite: Suite, target: Target, planned: Sequence[Planned]) -> tuple[Job, Active]:
+        claimed = super()._claim(run, suite, target, planned)
+        if self.client_model is not None:
+            self.client_model.began(run.id)
+        return claimed
 
     async def _cancel(self, run: Run) -> None:
         if run.target != SELF:

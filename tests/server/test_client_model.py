@@ -129,6 +129,25 @@ async def test_tools_are_answered_and_the_conversation_goes_on(settings: Setting
     assert (one["verdict"], one["score"]) == ("passed", 1.0)
 
 
+async def test_the_clients_model_may_be_the_judge(settings: Settings, mode: Mode) -> None:
+    suite = weather_suite("oslo", name="judged", judge={"target": "client"})
+    suite["cases"][0]["expect"] = {"text": [{"judged": "Says that it snows."}]}
+    write_suite(settings.suites[0], suite)
+    asked: list[str] = []
+
+    def judge(params: CreateMessageRequestParams) -> Any:
+        asked.append(said(params))
+        text = json.dumps({"reason": "it says so", "verdict": "pass"})
+        return CreateMessageResult(role="assistant", content=TextContent(type="text", text=text), model="their-model")
+
+    async with sampling(settings, mode, judge) as host:
+        run = await host.ask("run_suite", suite="judged", target="here:m-1", trials=1, wait_s=50)
+
+    assert (run["status"], run["done"]) == ("completed", 1)
+    assert len(asked) == 1
+    assert "Says that it snows." in asked[0]
+
+
 async def test_a_client_that_refuses_makes_errored_trials_and_no_failed_ones(settings: Settings) -> None:
     async with sampling(settings, "legacy", lambda _: ErrorData(code=-1, message="the user said no")) as host:
         run = await host.ask("run_suite", suite="weather", target="client", trials=1)
