@@ -3,11 +3,13 @@
 from collections import Counter
 from typing import Any, Final, NamedTuple
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from mcp_evals.conversation import Invocation, Transcript
 from mcp_evals.critics import Similar
+from mcp_evals.errors import InvalidFileError, Problem
 from mcp_evals.suite import Case, Expect, ExpectedCall, Suite, Turn
+from mcp_evals.text import shorten
 
 
 class Imported(NamedTuple):
@@ -55,9 +57,19 @@ def case_of_turns(case_id: str, turns: list[Turn], about: dict[str, Any]) -> Cas
 
 
 def golden_case(case_id: str, transcript: Transcript) -> Case:
-    """A case that expects what was done."""
-    turns = [Turn(user=said.user, expect=_as_done(said)) for said in transcript.invocations]
-    return case_of_turns(case_id, turns, {"system": transcript.system} if transcript.system else {})
+    """A case that expects what was done.
+
+    Raises:
+        InvalidFileError: a call without a name cannot be expected, nor such a name of a case be written.
+    """
+    try:
+        turns = [Turn(user=said.user, expect=_as_done(said)) for said in transcript.invocations]
+        return case_of_turns(case_id, turns, {"system": transcript.system} if transcript.system else {})
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        place = ".".join(map(str, found["loc"]))
+        message = f"the conversation {shorten(case_id, 80)} makes no case: {place}: {found['msg']}"
+        raise InvalidFileError([Problem(message)]) from None
 
 
 def _as_done(invocation: Invocation) -> Expect:

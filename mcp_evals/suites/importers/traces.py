@@ -94,7 +94,7 @@ def _jaeger_span(span: dict[str, Any]) -> _Span:
     return _Span(
         str(span.get("traceID", "")),
         str(span.get("spanID", "")),
-        parent,
+        _text(parent),
         str(span.get("operationName", "")),
         _number(span.get("startTime")) / 1e6,
         _number(span.get("duration")) / 1e6,
@@ -113,7 +113,7 @@ def _otlp_span(span: dict[str, Any]) -> _Span:
     return _Span(
         str(span.get("traceId", "")),
         str(span.get("spanId", "")),
-        span.get("parentSpanId") or None,
+        _text(span.get("parentSpanId")),
         str(span.get("name", "")),
         start / 1e9,
         max(_number(span.get("endTimeUnixNano")) - start, 0.0) / 1e9,
@@ -301,6 +301,8 @@ def _content(value: Any) -> str:
 
 
 def _role(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise MessageError("a message must have its role as text")
     return {"model": "assistant", "developer": "system", "function": "tool"}.get(value, value)
 
 

@@ -558,7 +558,7 @@ def _parsed(text: str) -> Any:
 
 def _seen(value: Any) -> str:
     if isinstance(value, dict):
-        keys = ", ".join(shorten(key, 40) for key in [*as_object(value)][:8])
+        keys = ", ".join(shorten(str(key), 40) for key in [*as_object(value)][:8])
         return f"an object with the keys {keys}" if keys else "an empty object"
     if isinstance(value, list):
         return f"a list of which the first is {_seen(value[0])}" if value else "an empty list"

@@ -543,3 +543,9 @@ def test_json_that_is_nested_too_deep_is_refused(tmp_path: Path):
 
     with pytest.raises(InvalidFileError, match="nested more than 100 levels deep"):
         read_eval_set(tmp_path / "deep.json")
+
+
+def test_a_call_without_a_name_cannot_be_expected(tmp_path: Path):
+    assert [("", "the conversation set makes no case: tool: String should have at least 1 character")] == refused(
+        tmp_path, {"calls": [{"name": "", "arguments": {}}]}
+    )

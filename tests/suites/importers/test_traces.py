@@ -157,3 +157,15 @@ def test_conversations_are_told_apart_by_their_id_and_only_one_can_be_scored():
 def test_a_trace_without_what_was_said_tells_how_to_record_it():
     with pytest.raises(InvalidFileError, match="OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true"):
         read_traces(jaeger(span("GET", 1)))
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"gen_ai__completion__0__role": ["x"]},
+        {"gen_ai__completion__0__role": "assistant", "gen_ai__completion__0__tool_calls__0__id": "1"},
+    ],
+)
+def test_a_span_that_says_something_wrong_is_named(tags: dict[str, Any]):
+    with pytest.raises(InvalidFileError, match=r'the span "chat" \(7\) cannot be read: '):
+        read_traces(jaeger(span("chat", 7, **tags)))
