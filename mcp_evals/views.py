@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from mcp_evals.answers import CallLine, CaseLine, CheckLine, FailedCase, RunAnswer, TrialAnswer
 from mcp_evals.conversation import Transcript
 from mcp_evals.results import AlignedCall, CaseResult, Check, Outcome, RunSummary, Trial
+from mcp_evals.scoring.judge import NO_JUDGE
 from mcp_evals.suite import Case, Expect
 from mcp_evals.text import fence, shorten
 
@@ -155,6 +156,8 @@ def _next_step(summary: RunSummary, lost: Sequence[CaseResult]) -> str:
         return f'control_run(run_id="{run.id}", action="resume"): only the missing trials are run'
     if summary.trials.done < summary.trials.planned:
         return f'control_run(run_id="{run.id}", action="resume") for the missing trials'
+    if any(NO_JUDGE in (result.reason or "") for result in lost):
+        return f'judge_run(run_id="{run.id}") to judge it yourself, or name a judge'
     if summary.trials.errored:
         return f'control_run(run_id="{run.id}", action="rerun_errored"), or get_run with case=… to see an error'
     if lost:

@@ -9,11 +9,10 @@ import typer
 from mcp_evals.commands.door import Config, Output, Suites, TextOrJson, app, told, with_workspace, write
 from mcp_evals.errors import InvalidFileError, NotFoundError, Problem
 from mcp_evals.judging.calibrating import Calibration, CalibrationReport
-from mcp_evals.judging.handing import read_handed_verdicts
+from mcp_evals.judging.handing import VerdictsTaken, read_handed_verdicts
 from mcp_evals.judging.labels import Label, read_labels
 from mcp_evals.text import shorten
 from mcp_evals.workspace import Workspace
-from mcp_evals.workspace.verdicts import VerdictsTaken
 
 judging = typer.Typer(no_args_is_help=True, help="Judge by hand, and hold judges against people.")
 app.add_typer(judging, name="judge")

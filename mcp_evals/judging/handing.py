@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Any, Final
 
-from pydantic import ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from mcp_evals.errors import InvalidFileError, Problem, UsageError
 from mcp_evals.judging.labels import read_label, rows_of, told
@@ -53,6 +53,21 @@ class QuestionPage(Model):
     """How to judge."""
     questions: tuple[HandedQuestion, ...] = ()
     """Some of them."""
+    next_step: str
+    """What to call or do next."""
+
+
+class VerdictsTaken(Model):
+    """What became of verdicts that were handed in."""
+
+    run_id: str
+    """The run, which was scored again with them."""
+    taken: int = Field(ge=0)
+    """Criteria that are decided now."""
+    passed_over: int = Field(ge=0)
+    """Verdicts on what was decided before; a verdict is not changed afterwards."""
+    open: int = Field(ge=0)
+    """Criteria that nobody has decided yet."""
     next_step: str
     """What to call or do next."""
 

@@ -21,6 +21,7 @@ from mcp_evals.answers import (
     ToolsAnswer,
     TrialAnswer,
 )
+from mcp_evals.judging.handing import QuestionPage, VerdictsTaken
 from mcp_evals.model import Model
 from mcp_evals.reports.words import MARKS, counts, listed, percent, plural, points, price
 from mcp_evals.results import Comparison, ComparisonTable
@@ -315,6 +316,26 @@ def _check_line(check: CheckLine) -> str:
     return f"- {check.name}{gate} {state}{judge}{reason}"
 
 
+def questions_text(answer: QuestionPage) -> str:
+    """Open judge questions, each answer with its criteria."""
+    lines = [f"{answer.open} criteria of run {answer.run_id} are not decided.", answer.instructions]
+    for number, question in enumerate(answer.questions, 1):
+        lines.append(f"question {number}")
+        lines += [f"- key {criterion.key}: {criterion.criterion}" for criterion in question.criteria]
+        lines += [
+            f"{name}:\n{text}"
+            for name, text in (("before", question.conversation), ("judge this", question.answer))
+            if text
+        ]
+    return "\n".join([line for line in lines if line] + [f"next: {answer.next_step}"])
+
+
+def verdicts_text(answer: VerdictsTaken) -> str:
+    """What became of verdicts that were handed in."""
+    passed_over = f", {answer.passed_over} passed over (decided before)" if answer.passed_over else ""
+    return f"{answer.taken} verdict{plural(answer.taken)} taken{passed_over}, {answer.open} still open.\nnext: {answer.next_step}"
+
+
 _RENDERERS: Final[Sequence[tuple[type[Model], Callable[[Any], str]]]] = (
     (SuiteList, suites_text),
     (SuiteView, suite_text),
@@ -327,4 +348,6 @@ _RENDERERS: Final[Sequence[tuple[type[Model], Callable[[Any], str]]]] = (
     (AttemptAnswer, attempt_text),
     (SavedCase, saved_text),
     (ReportFile, report_file_text),
+    (QuestionPage, questions_text),
+    (VerdictsTaken, verdicts_text),
 )

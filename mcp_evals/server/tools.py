@@ -18,6 +18,7 @@ from mcp_evals.answers import (
     TrialAnswer,
 )
 from mcp_evals.errors import UsageError
+from mcp_evals.judging.handing import QuestionPage, VerdictsTaken
 from mcp_evals.results import ComparisonTable
 from mcp_evals.server.door import CHANGES, READS, RECORDS, RUNS, WRITES, ToolSpec, progress_of, workspace_of
 from mcp_evals.workspace import MAX_WAIT_S, Reveal, Workspace
@@ -96,6 +97,7 @@ async def run_suite(
     cases: Annotated[list[str] | None, Field(description="Only these case ids")] = None,
     trials: Trials = None,
     temperature: Temperature = None,
+    judge: Annotated[str | None, Field(description="Target that judges, where cases ask for a judge")] = None,
     max_cost_usd: Cap = None,
     max_calls: Annotated[int | None, Field(ge=1, description="Model calls at most")] = None,
     wait_s: WaitS = 20,
@@ -110,6 +112,7 @@ async def run_suite(
         settings={
             "trials": trials,
             "temperature": temperature,
+            "judge": judge,
             "max_cost_usd": max_cost_usd,
             "max_calls": max_calls,
         },
@@ -217,6 +220,21 @@ async def score_transcript(
     return await workspace.answer_attempt(attempt_id, transcript)
 
 
+async def judge_run(
+    ctx: Context[Workspace],
+    run_id: RunId,
+    verdicts: Annotated[
+        list[dict[str, JsonValue]] | None, Field(description='Your verdicts: [{"key", "reason", "verdict": true}]')
+    ] = None,
+    offset: Annotated[int, Field(ge=0, description="Skip so many questions")] = 0,
+) -> QuestionPage | VerdictsTaken:
+    """Be the judge, without a key: get a run's open judge questions, or hand verdicts in and score it again."""
+    workspace = workspace_of(ctx)
+    if verdicts is None:
+        return await workspace.judge_questions(run_id, offset=offset, for_subject=True)
+    return await workspace.answer_questions(run_id, verdicts, for_subject=True)
+
+
 async def take_case(
     ctx: Context[Workspace],
     suite: Annotated[str | None, Field(description="Begins a run on this suite")] = None,
@@ -281,6 +299,7 @@ TOOLS: tuple[ToolSpec, ...] = (
     ToolSpec(list_runs, READS),
     ToolSpec(control_run, CHANGES),
     ToolSpec(score_transcript, RECORDS),
+    ToolSpec(judge_run, RECORDS),
     ToolSpec(take_case, RECORDS),
     ToolSpec(save_case, WRITES),
     ToolSpec(export_report, RECORDS),

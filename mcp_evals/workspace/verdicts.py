@@ -1,11 +1,12 @@
 """Verdicts of people and agents: open questions handed out, answers taken in, a judge held against labels."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from itertools import accumulate
+from typing import Any, Final, NamedTuple
 
 import anyio
 from anyio import to_thread
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from mcp_evals.errors import InvalidFileError, Problem, UsageError
 from mcp_evals.judging.asking import TargetJudge, judge_name, questions_of
@@ -20,32 +21,20 @@ from mcp_evals.judging.handing import (
     INSTRUCTIONS,
     HandedVerdict,
     QuestionPage,
+    VerdictsTaken,
     handed_in,
     handed_in_name,
     handed_out,
 )
 from mcp_evals.judging.labels import Label, label_of
-from mcp_evals.model import Model
 from mcp_evals.results import Judgement, Run, Trial
 from mcp_evals.runner import CALIBRATION, known_judgements, score_trial
 from mcp_evals.scoring.judge import OpenQuestion, as_message, by_answer
 from mcp_evals.suite import Case, JudgeSettings, Suite
 from mcp_evals.workspace.withheld import SELF, Withheld
 
-
-class VerdictsTaken(Model):
-    """What became of verdicts that were handed in."""
-
-    run_id: str
-    """The run, which was scored again with them."""
-    taken: int = Field(ge=0)
-    """Criteria that are decided now."""
-    passed_over: int = Field(ge=0)
-    """Verdicts on what was decided before; a verdict is not changed afterwards."""
-    open: int = Field(ge=0)
-    """Criteria that nobody has decided yet."""
-    next_step: str
-    """What to call or do next."""
+PAGE: Final = 20_000
+"""Characters of conversations and answers that one page of questions shows."""
 
 
 class Verdicts(Withheld):
@@ -54,7 +43,7 @@ class Verdicts(Withheld):
     async def judge_questions(
         self, run_id: str, limit: int = 5, offset: int = 0, *, for_subject: bool = False
     ) -> QuestionPage:
-        """Questions of a run that no judge has decided, `limit` answers from `offset` on.
+        """Questions of a run that no judge has decided, up to `limit` answers from `offset` on: as many as fit a page.
 
         `for_subject`: an agent asks, which may be a subject too. It does not judge itself, and is shown no criterion that
         is withheld from it.
@@ -67,7 +56,8 @@ class Verdicts(Withheld):
         withheld = self._why_of_run(run) if for_subject else {}
         left, case_of = await to_thread.run_sync(self._open_questions, run, withheld)
         groups = by_answer(left.values())
-        shown = [question for group in groups[offset : offset + limit] for question in group]
+        page = _page(groups[offset : offset + limit])
+        shown = [question for group in page for question in group]
         if for_subject:
             self._remember(run.suite, run.id, {case_of[question.key] for question in shown})
         return QuestionPage(
@@ -75,7 +65,7 @@ class Verdicts(Withheld):
             open=len(left),
             instructions=INSTRUCTIONS if shown else "",
             questions=handed_out(shown),
-            next_step=_how_to_answer(run.id, more=len(groups) > offset + limit, offset=offset + limit)
+            next_step=_how_to_answer(run.id, more=len(groups) > offset + len(page), offset=offset + len(page))
             if shown
             else f'no question is open here; get_run(run_id="{run.id}") shows what the run came to',
         )
@@ -243,7 +233,9 @@ class Verdicts(Withheld):
             taken=len(taken),
             passed_over=decided,
             open=rest,
-            next_step="judge_questions hands out the rest" if rest else f'get_run(run_id="{run.id}") shows the result',
+            next_step=f'judge_run(run_id="{run.id}") hands out the rest'
+            if rest
+            else f'get_run(run_id="{run.id}") shows the result',
         )
 
     def _score_with(self, run: Run, one: "_JudgedTrial", own: Sequence[Judgement]) -> None:
@@ -285,8 +277,8 @@ def _read(answers: Sequence[Mapping[str, Any] | HandedVerdict]) -> list[HandedVe
 
 
 def _how_to_answer(run_id: str, *, more: bool, offset: int) -> str:
-    answer = f'answer_questions(run_id="{run_id}", answers=[{{"key", "reason", "verdict": true or false}}])'
-    return answer + (f"; offset={offset} shows more" if more else "")
+    answer = f'judge_run(run_id="{run_id}", verdicts=[{{"key", "reason", "verdict": true or false}}])'
+    return answer + (f"; offset={offset} shows more questions" if more else "")
 
 
 def _after_calibration(found: Sequence[Calibration]) -> str:
@@ -295,3 +287,9 @@ def _after_calibration(found: Sequence[Calibration]) -> str:
         return "its no now fails cases by these criteria; score stored runs again to see it"
     more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
     return f"not calibrated on {missing[0].subject!r}{more}: {missing[0].why_not}; until then its no only warns"
+
+
+def _page(groups: Sequence[Sequence[OpenQuestion]]) -> Sequence[Sequence[OpenQuestion]]:
+    """The first of these that fit a page, at least one: what is cut off a page cannot be judged."""
+    sizes = accumulate(len(group[0].conversation) + len(group[0].answer) for group in groups)
+    return groups[: max(1, sum(size <= PAGE for size in sizes))]

@@ -28,6 +28,7 @@ CHANGING = {
     "compare_models",
     "control_run",
     "score_transcript",
+    "judge_run",
     "take_case",
     "save_case",
     "export_report",
