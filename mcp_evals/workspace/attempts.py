@@ -16,7 +16,7 @@ from mcp_evals.library import on_track, select_cases
 from mcp_evals.model import digest
 from mcp_evals.reports.text import percent
 from mcp_evals.results import Outcome, Run, RunSettings, RunSummary, TargetSpec, Trial
-from mcp_evals.runner import Planned, known_judgements, plan_trials, score_trial
+from mcp_evals.runner import Job, Planned, known_judgements, plan_trials, score_trial
 from mcp_evals.suite import Case, Suite
 from mcp_evals.suites.importers.transcripts import read_transcript, without_history
 from mcp_evals.summary import summarize
