@@ -177,19 +177,13 @@ def loosened(old: Suite, new: Suite) -> tuple[str, ...]:
 def _not_comparable(baseline: RunData, candidate: RunData, name: str, other: str) -> str | None:
     if baseline.run.suite != candidate.run.suite:
         return f'Cannot compare: {name} was run on suite "{baseline.run.suite}", {other} on "{candidate.run.suite}".'
-    held = set(baseline.run.case_ids) & set(candidate.run.case_ids)
-    ours = {case.id: case for case in baseline.suite.cases if case.id in held}
-    theirs = {case.id: case for case in candidate.suite.cases if case.id in held}
-    common = [case_id for case_id in ours if case_id in theirs]
+    common = _common_cases((baseline, candidate))
     if not common:
         return f"Cannot compare: the runs of {name} and {other} have no case in common."
-    if (baseline.run.suite_digest, baseline.run.track) == (candidate.run.suite_digest, candidate.run.track):
+    # What one suite expects on its tracks is, by its author's word, the same question.
+    if baseline.run.suite_digest == candidate.run.suite_digest:
         return None
-    changed = [
-        case_id
-        for case_id in common
-        if _scoring(baseline.suite, ours[case_id]) != _scoring(candidate.suite, theirs[case_id])
-    ]
+    changed = _differing(baseline, candidate)
     if changed:
         shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
         return (
@@ -197,6 +191,16 @@ def _not_comparable(baseline: RunData, candidate: RunData, name: str, other: str
             f"{len(common)} cases ({shown})."
         )
     return None
+
+
+def _differing(baseline: RunData, candidate: RunData) -> list[str]:
+    """Cases of both runs that are not asked, expected or judged alike."""
+    theirs = {case.id: case for case in candidate.suite.cases}
+    return [
+        case.id
+        for case in _common_cases((baseline, candidate))
+        if _scoring(baseline.suite, case) != _scoring(candidate.suite, theirs[case.id])
+    ]
 
 
 def _refused(
@@ -235,7 +239,7 @@ def _scoring(suite: Suite, case: Case) -> str:
 
 
 def _common_cases(runs: Sequence[RunData]) -> list[Case]:
-    there = [set(run.run.case_ids) for run in runs]
+    there = [set(run.run.case_ids) & {case.id for case in run.suite.cases} for run in runs]
     return [case for case in runs[0].suite.cases if all(case.id in ids for ids in there)]
 
 
@@ -472,6 +476,10 @@ def _notes(pair: Pair, result: Any, left_out: str | None) -> tuple[str, ...]:
     notes += [f"{name} gave itself its scores" for run, name in sides if any(o.self_scored for o in run.outcomes)]
     if pair.a.suite.tools != pair.b.suite.tools:
         notes.append("the two were offered different tools")
+    if pair.a.run.track != pair.b.run.track and (differing := len(_differing(pair.a, pair.b))):
+        notes.append(
+            f"on the other track the suite itself expects something else in {differing} case{plural(differing)}"
+        )
     return (*notes, *_loosened_notes(pair.a, pair.b))
 
 

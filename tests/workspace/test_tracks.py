@@ -79,3 +79,16 @@ def test_all_tracks_are_shown_side_by_side_and_the_worst_of_them_is_the_exit_cod
 
 def test_all_tracks_take_no_single_one(command: Command):
     assert WRONG == command("run", "weather", "--target", "recorded:said", "--all-tracks", "--track", "a").exit_code
+
+
+async def test_tracks_are_compared_by_what_the_suite_expects_on_each(tmp_path: Path):
+    right = [(city, 0, asked_for(city)) for city in ("oslo", "rome")]
+    write_suite(tmp_path / "suites", suite(a={"expect": {"calls": [{"tool": "weather_in"}]}}))
+    write_recording(tmp_path / "suites", "said", right)
+
+    async with open_workspace(Settings(suites=(tmp_path / "suites",), data=tmp_path / "home"), environ={}) as workspace:
+        table = await workspace.compare_models("weather", ["recorded:said"], tracks=["z", "a"], wait_s=None)
+
+    (comparison,) = table.comparisons
+    assert ("rome",) == tuple(case.case for case in comparison.worse)
+    assert "on the other track the suite itself expects something else in 1 case" in comparison.notes
