@@ -33,6 +33,8 @@ from mcp_evals.model import Model
 from mcp_evals.results import CaseScore, Judgement, Outcome, Run, Trial, TrialError
 from mcp_evals.suite import Suite
 
+SUITES_KEPT: Final = 4
+"""Suites that are kept in memory once they were read."""
 BUSY_TIMEOUT_MS: Final = 10_000
 HEARTBEAT_LIMIT_S: Final = 60.0
 """An owner that cannot be looked at and was silent for longer is dead."""
@@ -68,6 +70,7 @@ class Store:
         self._db = db
         # Threads share the one connection: without the lock they would share its transaction too.
         self._lock = RLock()
+        self._suites: dict[str, Suite] = {}
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -127,11 +130,18 @@ class Store:
         Raises:
             NotFoundError: there is none.
         """
+        known = self._suites.get(digest)
+        if known is not None:
+            return known
         with self._reading() as db:
             row = db.execute("SELECT body FROM suite WHERE digest = ?", (digest,)).fetchone()
         if row is None:
             raise NotFoundError(f"no suite {digest} in {self.path}")
-        return _model(Suite, row["body"])
+        suite = _model(Suite, row["body"])
+        # A digest is the suite's content: what was read once stays true. A few, for a suite may have thousands of cases.
+        with self._lock:
+            self._suites = dict([*self._suites.items(), (digest, suite)][-SUITES_KEPT:])
+        return suite
 
     # --- runs
 
