@@ -40,7 +40,10 @@ def revealed(answer: TrialAnswer, reveal: Reveal) -> TrialAnswer:
 def _call_hint(line: CallLine) -> CallLine:
     """Which call is wrong, and in which arguments; not what they should be."""
     return line.model_copy(
-        update={"expected": None, "why": tuple(f"{why.partition(':')[0]}: not as expected" for why in line.why)}
+        update={
+            "expected": "(some call)" if line.status == "missing" else None,
+            "why": tuple(f"{why.partition(':')[0]}: not as expected" for why in line.why),
+        }
     )
 
 

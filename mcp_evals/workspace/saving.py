@@ -30,6 +30,16 @@ class _Place(NamedTuple):
     """The suite that is there; None: the file is new."""
 
 
+class _Proposed(NamedTuple):
+    """A case that was made from a run."""
+
+    suite: str
+    case: dict[str, JsonValue]
+    tools: list[JsonValue]
+    notes: tuple[str, ...]
+    """How sure it is."""
+
+
 class Saving(Attempts):
     """Saves cases."""
 
@@ -57,8 +67,10 @@ class Saving(Attempts):
         notes: tuple[str, ...] = ()
         whole = dict(case or {})
         if run_id is not None:
-            name, proposed, notes = self._proposed(run_id, from_case, trial)
-            suite, whole = suite or name, {**proposed, **whole}
+            proposed = self._proposed(run_id, from_case, trial)
+            suite, whole, notes = suite or proposed.suite, {**proposed.case, **whole}, proposed.notes
+            if tools is None and all(entry.name != suite for entry in self.library.entries()):
+                tools = proposed.tools
         if suite is None or not whole:
             raise UsageError("nothing to save: give `suite` and `case`, or `run_id` and `from_case`")
         if not isinstance(whole.get("id"), str):
@@ -107,8 +119,8 @@ class Saving(Attempts):
         if tools is None:
             names = [entry.name for entry in self.library.entries()]
             raise UsageError(
-                f'no suite "{suite}"{did_you_mean(suite, names)} For a new one also give `tools`, such as '
-                '[{"server": NAME}] or [{"name", "description", "input_schema"}]; [] where there are none'
+                f'no suite "{suite}"{did_you_mean(suite, names)} (a new one also needs `tools`, such as '
+                '[{"server": NAME}] or [{"name", "description", "input_schema"}]; [] where there are none)'
             )
         return _Place(self.settings.suites[0] / f"{suite}.yaml", None)
 
@@ -137,10 +149,8 @@ class Saving(Attempts):
 
     # --- from a run
 
-    def _proposed(
-        self, run_id: str, from_case: str | None, trial: int | None
-    ) -> tuple[str, dict[str, JsonValue], tuple[str, ...]]:
-        """Name of the suite, the case with what was called as its expectation, how sure that is."""
+    def _proposed(self, run_id: str, from_case: str | None, trial: int | None) -> _Proposed:
+        """The case with what was called as its expectation."""
         run = self.store.run(run_id)
         if from_case is None:
             raise UsageError(f"name the case of run {run.id} with `from_case`")
@@ -159,10 +169,20 @@ class Saving(Attempts):
             )
         fields |= {"user": case.turns[0].user} if case.turns else {}
         fields["expect"] = proposal.expect.model_dump(mode="json", exclude_defaults=True)
-        made = f"proposed from {proposal.trials} trials of {run.target}, of which {proposal.alike} were alike"
-        return run.suite, fields, (f"{made}: what a model did is not yet what is right", *proposal.notes)
+        trials_of = (
+            f"{proposal.trials} trials of {run.target}, of which {proposal.alike} called the same"
+            if proposal.trials > 1
+            else f"one trial of {run.target}"
+        )
+        sure = f"proposed from {trials_of}: what a model did is not yet what is right"
+        return _Proposed(run.suite, fields, _written_out(suite), (sure, *proposal.notes))
 
 
 def _named(problem: Problem, case: Mapping[str, Any]) -> Problem:
     """A finding whose path begins with the case's name, because the case was looked at alone."""
     return problem._replace(path=problem.path.replace("cases[0]", f'case "{case["id"]}"', 1))
+
+
+def _written_out(suite: Suite) -> list[JsonValue]:
+    """The tools of a suite, for another one."""
+    return [tool.model_dump(mode="json", exclude_defaults=True) for tool in suite.tools]

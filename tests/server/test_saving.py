@@ -97,7 +97,16 @@ async def test_a_trial_becomes_a_case_that_expects_what_was_called(settings: Set
 
     assert case["expect"] == {"calls": [{"tool": "get_weather", "args": {"city": "milan"}}]}
     assert case["user"] == "Weather in Milan?"
-    assert saved["notes"][0].startswith("proposed from 1 trials of recorded:mixed")
+    assert saved["notes"][0].startswith("proposed from one trial of recorded:mixed")
+
+
+async def test_a_new_suite_that_is_made_from_a_run_has_the_tools_of_the_run(settings: Settings) -> None:
+    async with connected(build_server(settings)) as host:
+        run = await host.ask("run_suite", suite="weather", target="recorded:mixed", cases=["rome"])
+        await host.ask("save_case", suite="fresh", run_id=run["run_id"], from_case="rome")
+        view = await host.ask("get_suite", suite="fresh")
+
+    assert (view["tools"], view["cases"][0]["expects"]) == (["get_weather"], 'get_weather(city="milan")')
 
 
 def wrong(**fields: Any) -> dict[str, Any]:
