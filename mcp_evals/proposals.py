@@ -70,7 +70,7 @@ def propose(transcripts: Sequence[Transcript], tools: Sequence[ToolDefinition] =
         _expected(place, f"calls[{index}] {place.tool}", len(captured), names, notes)
         for index, place in enumerate(kept)
     )
-    in_order = _waited_for([place for place in kept if len(place.found) == len(captured)], len(captured))
+    in_order = _waited_for(kept, len(captured))
     if in_order:
         notes.append("order: every trial waited for one call before it made the next")
     expect = Expect(calls=calls, order="in_order") if in_order else Expect(calls=calls)
@@ -170,8 +170,11 @@ def _mean_position(place: _Place) -> float:
 
 
 def _waited_for(places: Sequence[_Place], trials: int) -> bool:
-    steps = [[place.found[trial].step for place in places] for trial in range(trials)]
-    return trials > 1 and len(places) > 1 and all(earlier < later for row in steps for earlier, later in pairwise(row))
+    """Whether the calls came in this order in every trial that made them, each in a later response."""
+    in_all = [place for place in places if len(place.found) == trials]
+    steps = [[place.found[trial].step for place in places if trial in place.found] for trial in range(trials)]
+    in_order = all(earlier < later for row in steps for earlier, later in pairwise(row))
+    return trials > 1 and len(in_all) > 1 and in_order
 
 
 # --- what is made of it

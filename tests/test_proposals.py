@@ -100,6 +100,9 @@ def test_the_order_counts_only_where_every_trial_waited_for_one_call_before_the_
     assert "any" == propose_expect([said((get, pay)), said(get, pay)]).order
     assert "any" == propose_expect([said(get, pay), said(pay, get)]).order
     assert "any" == propose_expect([said(get, pay)]).order
+    look = call("look")
+    assert "in_order" == propose_expect([said(get, look, pay), said(get, pay)]).order
+    assert "any" == propose_expect([said(get, look, pay), said(get, pay, look), said(get, pay)]).order
 
 
 def test_what_the_tool_answered_becomes_its_stub():
