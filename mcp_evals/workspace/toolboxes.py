@@ -4,7 +4,7 @@ Knows no target and no score.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
@@ -42,9 +42,11 @@ class Toolboxes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End every server, and give back those who played users."""
-        await self._shared.__aexit__(kind, error, trace)
-        if self._users is not None:
-            await self._users.aclose()
+        try:
+            await self._shared.__aexit__(kind, error, trace)
+        finally:
+            if self._users is not None:
+                await self._users.aclose()
 
     def refusals(self) -> tuple[str, ...]:
         """For people: which expected calls will be refused, by what the servers say of their tools."""
@@ -77,9 +79,11 @@ class Toolboxes:
         if not live:
             yield stubs
             return
-        async with AsyncExitStack() as stack:
-            own = {tool.origin: self._own[tool.origin] for tool in live if tool.origin and tool.origin in self._own}
-            servers = await stack.enter_async_context(LiveServers(own)) if own else self._shared
+        own = {tool.origin: self._own[tool.origin] for tool in live if tool.origin and tool.origin in self._own}
+        if not own:
+            yield _LiveToolbox(stubs, live, {}, self._shared)
+            return
+        async with LiveServers(own) as servers:
             yield _LiveToolbox(stubs, live, dict.fromkeys(own, servers), self._shared)
 
 

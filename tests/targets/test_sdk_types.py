@@ -18,7 +18,7 @@ from mcp_evals.targets.messages import (
 )
 from mcp_evals.targets.schemas import wire_name, wire_tools
 
-FUZZ = settings(derandomize=True, deadline=None, max_examples=100)
+FUZZ = settings(derandomize=True, deadline=None, max_examples=60)
 OPENAI_MESSAGE = TypeAdapter[Any](ChatCompletionMessageParam)
 OPENAI_TOOL = TypeAdapter[Any](ChatCompletionToolParam)
 ANTHROPIC_MESSAGE = TypeAdapter[Any](MessageParam)
