@@ -3,7 +3,7 @@
 Answers for an agent pass through here. What is shown nevertheless is remembered, so that a later self-evaluation can say so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +16,7 @@ from mcp_evals.results import Comparison, ComparisonTable, Run
 from mcp_evals.suite import Case, Suite
 from mcp_evals.workspace.comparisons import Comparisons
 from mcp_evals.workspace.feedback import reveal_of
+from mcp_evals.workspace.suites import REVEAL_LIMIT as CASES
 from mcp_evals.workspace.suites import Suites
 from mcp_evals.workspace.transcripts import Transcripts
 
@@ -40,15 +41,29 @@ class Withheld(Suites, Transcripts, Comparisons):
 
     _last_suite: _Known | None = None
 
-    async def get_suite(self, suite: str, **filters: Any) -> SuiteView:
+    async def get_suite(
+        self,
+        suite: str,
+        *,
+        tag: str | None = None,
+        search: str | None = None,
+        case: str | None = None,
+        offset: int = 0,
+        limit: int = CASES,
+    ) -> SuiteView:
         """A page of a suite's cases, or one case whole; without the expectations that are withheld.
 
         Raises:
             NotFoundError: no such suite, tag or case.
         """
-        view = await super().get_suite(suite, **filters)
         ready = (await self.library.ready(suite)).suite
         why = self._why_withheld(ready)
+        if search and why:
+            # What is found by words of an expectation tells the expectation.
+            every = await super().get_suite(suite, tag=tag, case=case, limit=len(ready.cases))
+            view = _found(every, why, search, offset, limit)
+        else:
+            view = await super().get_suite(suite, tag=tag, search=search, case=case, offset=offset, limit=limit)
         cases = {case.id: case for case in ready.cases}
         self._remember_shown(suite, [cases[line.id] for line in view.cases if line.id not in why])
         lines = tuple(
@@ -186,6 +201,20 @@ class Withheld(Suites, Transcripts, Comparisons):
     @cached_property
     def _shown(self) -> dict[str, set[str]]:
         return {}
+
+
+def _found(view: SuiteView, why: Mapping[str, str], search: str, offset: int, limit: int) -> SuiteView:
+    """A page of the cases in which all words occur, of withheld ones in what is asked."""
+    words = search.casefold().split()
+    lines = [
+        line
+        for line in view.cases
+        if all(word in f"{line.id} {line.user} {'' if line.id in why else line.expects}".casefold() for word in words)
+    ]
+    more = offset + limit if offset + limit < len(lines) else None
+    return view.model_copy(
+        update={"cases": tuple(lines[offset : offset + limit]), "total": len(lines), "next_offset": more}
+    )
 
 
 def _asked(case: dict[str, JsonValue]) -> dict[str, JsonValue]:

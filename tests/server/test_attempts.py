@@ -136,6 +136,25 @@ async def test_what_is_handed_out_is_withheld_everywhere_until_it_is_answered(se
     assert after["case"]["expect"]["calls"][0]["args"] == {"city": "rome"}
 
 
+async def test_a_search_finds_a_withheld_case_by_its_question_and_not_by_its_expectation(settings: Settings) -> None:
+    suite = with_holdout()
+    suite["cases"][-1]["user"] = "Weather in the capital of Peru?"
+    write_suite(settings.suites[0], suite)
+
+    async with connected(build_server(settings)) as host:
+        found = {
+            words: [case["id"] for case in (await host.ask("get_suite", suite="weather", search=words))["cases"]]
+            for words in ("PERU", "get_weather", "oslo get_weather", "city lima")
+        }
+
+    assert found == {
+        "PERU": ["lima"],
+        "get_weather": ["oslo", "bergen", "rome"],
+        "oslo get_weather": ["oslo"],
+        "city lima": [],
+    }
+
+
 async def test_holdout_cases_are_told_apart_at_the_end_and_never_shown(settings: Settings, mode: Mode) -> None:
     write_suite(settings.suites[0], with_holdout())
 
