@@ -1,6 +1,8 @@
 """What `mcp-evals tools` says of a server, writes, and exits with."""
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -62,3 +64,20 @@ def test_a_server_that_nobody_configured_is_told(command: Command):
 
     assert WRONG == found.exit_code
     assert 'no server "shoe" is configured; did you mean "shop"?' in found.stderr
+
+
+def test_a_command_that_is_ended_takes_its_server_with_it(tmp_path: Path):
+    deaf = {"command": sys.executable, "args": [str(FAKES / "misbehave.py"), "flood_stdout_with_messages"]}
+    pids, servers = tmp_path / "pids", tmp_path / "servers.json"
+    os.mkfifo(pids)
+    servers.write_text(json.dumps({"mcpServers": {"deaf": {**deaf, "env": {"PIDS": str(pids)}}}}))
+
+    command = [sys.executable, "-m", "mcp_evals", "tools", "deaf", "--servers", str(servers)]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        server = int(pids.read_text())  # waits until the server writes it
+        process.terminate()
+        _, told = process.communicate()
+
+    assert (130, b"interrupted") == (process.returncode, told[:11])
+    with pytest.raises(ProcessLookupError):
+        os.kill(server, 0)

@@ -3,10 +3,12 @@
 Exit codes: 0 all passed, 1 some failed, 2 the call or a file is wrong, 3 trials errored, 4 undecided.
 """
 
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
 import anyio
@@ -80,7 +82,16 @@ def with_workspace(
         async with open_workspace(settings) as workspace:
             return await go(workspace)
 
-    return anyio.run(opened)
+    # Without it, SIGTERM would leave the servers of a run behind; an interrupted run ends them.
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return anyio.run(opened)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGINT)
 
 
 class progress_bar:  # noqa: N801  reads as what it is: `with progress_bar() as hear`
