@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import JsonValue
 
 from mcp_evals.answers import SavedCase
 from mcp_evals.conversation import ToolDefinition
 from mcp_evals.errors import InvalidFileError, NotPermittedError, Problem, UsageError, did_you_mean
-from mcp_evals.proposals import propose
 from mcp_evals.suite import Case, Suite
 from mcp_evals.suites.files import SuiteEntry
-from mcp_evals.suites.saving import Change, new_suite, save_case
-from mcp_evals.suites.validate import validate_suite
 from mcp_evals.text import shorten
 from mcp_evals.workspace.attempts import Attempts
+
+if TYPE_CHECKING:
+    from mcp_evals.suites.saving import Change
 
 DIFF: Final = 4_000
 """Characters of a diff that an answer shows."""
@@ -126,7 +126,9 @@ class Saving(Attempts):
 
     def _written(
         self, place: _Place, suite: str, case: Mapping[str, Any], tools: Sequence[JsonValue] | None, *, write: bool
-    ) -> Change:
+    ) -> "Change":
+        from mcp_evals.suites.saving import new_suite, save_case  # few calls need them; the server starts without
+
         if place.entry is not None:
             return save_case(place.path, case, write=write)
         about = {"tools": list(tools)} if tools else {}
@@ -136,6 +138,8 @@ class Saving(Attempts):
         self, place: _Place, suite: str, case: Mapping[str, Any], tools: Sequence[JsonValue] | None
     ) -> tuple[str, ...]:
         """What the tools say against the case: mistakes are refused, what is seldom meant is told."""
+        from mcp_evals.suites.validate import validate_suite  # as above
+
         if place.entry is not None:
             whole = (await self.library.ready(place.path)).suite
         else:
@@ -151,6 +155,8 @@ class Saving(Attempts):
 
     def _proposed(self, run_id: str, from_case: str | None, trial: int | None) -> _Proposed:
         """The case with what was called as its expectation."""
+        from mcp_evals.proposals import propose  # as above
+
         run = self.store.run(run_id)
         if from_case is None:
             raise UsageError(f"name the case of run {run.id} with `from_case`")
