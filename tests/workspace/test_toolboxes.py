@@ -209,3 +209,25 @@ def test_the_example_names_a_server_that_its_configuration_has():
 
     assert [source.server for source in suite.tools if isinstance(source, ServerTools)] == list(settings.servers)
     assert ("read_only", 20.0) == (settings.servers["git"].allow, settings.servers["git"].call_timeout_s)
+
+
+async def test_the_final_state_is_read_from_the_server_when_the_conversation_is_over(tmp_path: Path, server: Server):
+    right = {**PRICE, "id": "right", "state": {"read": {"tool": "price_of", "args": {"article": "A-1"}}}}
+    right["expect"] = {**PRICE["expect"], "state": "19.99 EUR"}
+    wrong = {**right, "id": "wrong", "expect": {"state": "5 EUR"}}
+    gone = {**wrong, "id": "gone", "state": {"read": {"tool": "price_of", "args": {"article": "A-0"}}}}
+    refused = {**wrong, "id": "refused", "state": {"read": {"tool": "cancel_order", "args": {"order_id": "1"}}}}
+
+    async with opened(tmp_path, server(), right, wrong, gone, refused) as workspace:
+        run_id = await run(workspace)
+        trials = {trial.case_id: trial for trial in workspace.store.trials(run_id)}
+        notes = {case: transcript(workspace, run_id, case).notes for case in trials}
+
+    assert {"right": "passed", "wrong": "failed", "gone": "errored", "refused": "errored"} == {
+        case: trial.verdict for case, trial in trials.items()
+    }
+    assert "There is no article A-0." in notes["gone"][0]
+    assert "cancel_order" in notes["refused"][0]
+    score = trials["wrong"].score
+    assert score is not None
+    assert 'state "19.99 EUR" is not "5 EUR"' == score.reason
