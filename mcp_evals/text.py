@@ -8,7 +8,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Sequence, Set
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -134,7 +134,7 @@ def longest_common_subsequence(a: Sequence[Hashable], b: Sequence[Hashable]) -> 
     Bit-parallel: H. Hyyrö, "Bit-parallel LCS-length computation revisited", AWOCA 2004.
     """
     longer, shorter = (a, b) if len(a) >= len(b) else (b, a)
-    positions = _positions(longer)
+    positions = _positions(longer, set(shorter))
     all_ones = (1 << len(longer)) - 1
     # A zero at i: the subsequence grows by one when the longer side is read up to its item i.
     row = all_ones
@@ -145,39 +145,101 @@ def longest_common_subsequence(a: Sequence[Hashable], b: Sequence[Hashable]) -> 
 
 
 def levenshtein(a: str, b: str) -> int:
-    """Smallest number of characters to insert, delete or replace that turns one text into the other.
-
-    Bit-parallel: G. Myers, "A fast bit-vector algorithm for approximate string matching", JACM 46(3), 1999, in the form
-    of H. Hyyrö, "A bit-vector algorithm for computing Levenshtein and Damerau edit distances", Nordic J. Computing 10, 2003.
-    """
-    longer, shorter = (a, b) if len(a) >= len(b) else (b, a)
+    """Smallest number of characters to insert, delete or replace that turns one text into the other."""
+    longer, shorter = _without_common_ends(*((a, b) if len(a) >= len(b) else (b, a)))
     if not shorter:
         return len(longer)
-    positions = _positions(longer)
-    all_ones = (1 << len(longer)) - 1
-    last = len(longer) - 1
-    distance = len(longer)
+    limit = len(longer) - len(shorter) + _STRIP
+    distance = _distance_within(limit, longer, shorter)
+    # A distance above its limit is still the cost of one way, so it limits the second and last search.
+    return distance if distance <= limit else _distance_within(distance, longer, shorter)
+
+
+_STRIP: Final = 512
+"""Characters of the shorter text between two moves of the band."""
+
+
+def _without_common_ends(a: str, b: str) -> tuple[str, str]:
+    start = _common_start(a, b)
+    a, b = a[start:], b[start:]
+    end = _common_start(a[::-1], b[::-1])
+    return a[: len(a) - end], b[: len(b) - end]
+
+
+def _common_start(a: str, b: str) -> int:
+    """How many characters both texts begin with, by halving."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle - 1)
+    return low
+
+
+def _distance_within(limit: int, longer: str, shorter: str) -> int:
+    """The distance where that is at most `limit`, else the cost of some way that is no shorter than it.
+
+    Bit-parallel: G. Myers, "A fast bit-vector algorithm for approximate string matching", JACM 46(3), 1999, in the form
+    and with the band of H. Hyyrö, "A bit-vector algorithm for computing Levenshtein and Damerau edit distances", Nordic J.
+    Computing 10, 2003. A way of cost d leaves the diagonal by at most (d ± difference of the lengths) / 2.
+    """
+    positions = _positions(longer, set(shorter))
+    rows_below = (limit + len(longer) - len(shorter)) // 2 + 1
+    rows_above = (limit - len(longer) + len(shorter)) // 2 + 1
     # One column of the table of distances, as its steps from cell to cell: where it rises, where it falls.
-    rises, falls = all_ones, 0
-    for character in shorter:
-        match = positions.get(character, 0)
+    top, bottom = 0, 0
+    rises, falls, at_top = 0, 0, 0
+    for start in range(0, len(shorter), _STRIP):
+        strip = shorter[start : start + _STRIP]
+        new_top = max(start - rows_above, 0)
+        new_bottom = min(start + len(strip) + rows_below, len(longer))
+        left_above = (1 << new_top - top) - 1
+        at_top += (rises & left_above).bit_count() - (falls & left_above).bit_count()
+        # Rows that enter the band are reached by insertions from the last row of the column before.
+        rises = rises >> new_top - top | (1 << new_bottom - new_top) - (1 << bottom - new_top)
+        falls >>= new_top - top
+        top, bottom = new_top, new_bottom
+        rises, falls = _columns(strip, positions, top, bottom, rises, falls)
+        at_top += len(strip)
+    return at_top + rises.bit_count() - falls.bit_count()
+
+
+def _columns(
+    strip: str, positions: dict[Hashable, int], top: int, bottom: int, rises: int, falls: int
+) -> tuple[int, int]:
+    """The steps of the column after `strip`, from those of the column before, in the rows from `top` to `bottom`.
+
+    Bits above the last row are never read by those below, so they may hold anything on the way.
+    """
+    rows = (1 << bottom - top) - 1
+    matches = {character: positions.get(character, 0) >> top & rows for character in set(strip)}
+    for character in strip:
+        match = matches[character]
         diagonal = (((match & rises) + rises) ^ rises) | match | falls
-        right_rises = (falls | ~(diagonal | rises)) & all_ones
-        right_falls = diagonal & rises
-        distance += (right_rises >> last & 1) - (right_falls >> last & 1)
-        right_rises = right_rises << 1 | 1
-        right_falls <<= 1
-        rises = (right_falls | ~(diagonal | right_rises)) & all_ones
-        falls = right_rises & diagonal & all_ones
-    return distance
+        # Where the row does not rise. Without complements, as they would make a negative number and a slow one.
+        level = ((diagonal | rises) ^ falls) << 1
+        both = diagonal & level
+        rises = (diagonal & rises) << 1 | (level ^ both)
+        falls = diagonal ^ both
+    return rises & rows, falls & rows
 
 
-def _positions(sequence: Sequence[Hashable]) -> dict[Hashable, int]:
-    """Where each item stands, as set bits."""
-    positions: dict[Hashable, int] = {}
+def _positions(sequence: Sequence[Hashable], wanted: Set[Hashable]) -> dict[Hashable, int]:
+    """Where each of the wanted items stands, as set bits."""
+    places: dict[Hashable, list[int]] = {}
     for index, item in enumerate(sequence):
-        positions[item] = positions.get(item, 0) | 1 << index
-    return positions
+        if item in wanted:
+            places.setdefault(item, []).append(index)
+    return {item: _bits(found) for item, found in places.items()}
+
+
+def _bits(places: Sequence[int]) -> int:
+    """The number with these bits set, the highest one last."""
+    if len(places) < 8:
+        return sum(1 << place for place in places)
+    octets = bytearray(places[-1] // 8 + 1)
+    for place in places:
+        octets[place >> 3] |= 1 << (place & 7)
+    return int.from_bytes(octets, "little")
 
 
 def shorten(text: str, limit: int, *, keep_lines: bool = False) -> str:

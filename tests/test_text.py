@@ -1,4 +1,5 @@
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -143,6 +144,17 @@ class TestSubsequencesAndEdits:
 
     def test_the_subsequence_of_names_keeps_their_order(self):
         assert 2 == longest_common_subsequence(["search", "book", "pay"], ("pay", "search", "log", "pay"))
+
+    @pytest.mark.parametrize("edits", [3, 250, 1_000])
+    def test_texts_with_few_or_many_edits_far_from_their_ends_have_the_distance_of_the_table(self, edits: int):
+        chance = random.Random(edits)
+        text = chance.choices("abcde", k=1_100)
+        other = [*text[400:], *text[:50]] if edits == 250 else [*text]
+        for place in chance.choices(range(len(other)), k=edits):
+            other[place : place + 1] = chance.choices("abcde", k=chance.randrange(3))
+        a, b = "".join(text), "".join(other)
+
+        assert distance_by_table(a, b) == levenshtein(a, b) == levenshtein(b, a)
 
     def test_long_texts_are_measured_exactly(self):
         text = "abcdefghij" * 1_000
