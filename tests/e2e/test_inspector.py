@@ -56,6 +56,7 @@ def test_every_tool_can_be_called(folder: Path) -> None:
         calls.call("save_case", run_id=run, from_case="oslo", suite="weather", dry_run=True)
         calls.call("inspect_tools", server="shop")
         calls.call("export_report", runs=[run])
+        calls.call("judge_run", run_id=run)
 
     assert calls.called == {tool["name"] for tool in listed}
 
