@@ -286,10 +286,11 @@ def gemini_content(fields: dict[str, Any]) -> Said:
     Raises:
         MessageError: it is none.
     """
-    parts = [as_object(part) for part in as_list(fields.get("parts"))]
-    if not all(parts) or not isinstance(fields.get("parts"), list):
+    written: Any = fields.get("parts")
+    parts = [as_object(part) for part in as_list(written)]
+    if not all(parts) or not (written is None or isinstance(written, list)):
         raise MessageError('`parts` must be a list of objects such as {"text": "…"}')
-    parts = [part for part in parts if part.get("thought") is not True]
+    parts = [without_nulls(part) for part in parts if part.get("thought") is not True]
     calls = [read_call(call) for call in _each(parts, "functionCall", "function_call")]
     results = [
         ToolResult(content=found.get("response"), call_id=_id(found, "id"))
@@ -306,7 +307,8 @@ def gemini_content(fields: dict[str, Any]) -> Said:
         speaker = "user" if role == "tool" else role
         messages.append(Message(role=speaker, text=text, images=tuple(images), calls=tuple(calls)))
     strange = [part for part in parts if not {*_GEMINI_PARTS} & {*part} and not {*part} <= _GEMINI_NOTHING]
-    return Said(tuple(messages), "gemini", left_out=tuple(next(iter(part)) for part in strange))
+    kinds = [next(key for key in part if key not in _GEMINI_NOTHING) for part in strange]
+    return Said(tuple(messages), "gemini", left_out=tuple(kinds))
 
 
 # --- LangChain
@@ -358,6 +360,11 @@ def as_object(value: Any) -> dict[str, Any]:
 def as_list(value: Any) -> list[Any]:
     """The value where it is a list, else an empty one."""
     return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def without_nulls(value: Any) -> dict[str, Any]:
+    """An object without the keys that a full dump writes for what is not there."""
+    return {key: item for key, item in as_object(value).items() if item is not None}
 
 
 def _each(parts: Iterable[dict[str, Any]], *keys: str) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from mcp_evals.suites.importers.gemini_turns import gemini_transcript
 from mcp_evals.suites.importers.imported import Notes
 from mcp_evals.suites.importers.joining import Conversation
 from mcp_evals.suites.importers.traces import read_traces, trace_form
-from mcp_evals.suites.messages import MessageError, as_list, as_object, read_call, read_usage
+from mcp_evals.suites.messages import MessageError, as_list, as_object, read_call, read_usage, without_nulls
 from mcp_evals.suites.places import TOO_DEEP, Place, first_problems, place_text
 from mcp_evals.suites.problems import complaints
 from mcp_evals.text import shorten
@@ -400,13 +400,10 @@ def _take_events(conversation: Conversation, events: list[Any], place: Place) ->
 
 def _said_parts(content: Any) -> dict[str, Any]:
     """A content without the nulls that ADK writes for whatever a part is not."""
-    fields = {key: item for key, item in as_object(content).items() if item is not None}
+    fields = without_nulls(content)
     if not isinstance(fields.get("parts"), list):
         return fields
-    parts = [
-        {key: item for key, item in as_object(part).items() if item is not None} if isinstance(part, dict) else part
-        for part in as_list(fields["parts"])
-    ]
+    parts = [without_nulls(part) if isinstance(part, dict) else part for part in as_list(fields["parts"])]
     return {**fields, "parts": [part for part in parts if part != {}]}
 
 

@@ -157,6 +157,26 @@ def test_one_conversation_in_every_form_is_one_transcript(value: Any, form: str,
     assert (form, expected) == read(value)
 
 
+def dumped(part: dict[str, Any]) -> dict[str, Any]:
+    """A part with every key that google-genai's `model_dump()` writes."""
+    keys = ("media_resolution", "code_execution_result", "executable_code", "file_data", "function_call", "function_response", "inline_data", "text", "thought", "thought_signature", "video_metadata")  # fmt: skip
+    snake = {"functionCall": "function_call", "thoughtSignature": "thought_signature"}
+    return {**dict.fromkeys(keys), **{snake.get(key, key): value for key, value in part.items()}}
+
+
+def test_nulls_in_a_full_dump_of_google_genai_are_nothing():
+    contents: list[Any] = GEMINI["contents"]  # pyright: ignore[reportAssignmentType]
+    full = [{"role": said["role"], "parts": [dumped(part) for part in said["parts"]]} for said in contents]
+
+    assert ("gemini", ANSWERED.model_copy(update={"system": None})) == read({"contents": full})
+
+
+def test_a_gemini_response_without_parts_says_nothing():
+    response = {"candidates": [{"content": {"role": "model", "parts": None}, "finish_reason": "MAX_TOKENS"}]}
+
+    assert ("gemini_response", "") == (read(response)[0], read(response)[1].invocations[0].final_text)
+
+
 def test_adk_invocations_are_read_as_written_by_hand_and_as_recorded():
     by_hand = {
         "user_content": {"role": "user", "parts": [{"text": "Oslo?"}]},
