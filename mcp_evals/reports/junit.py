@@ -10,7 +10,7 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from mcp_evals.reports.document import CallRow, CaseReport, Report, RunReport, TrialReport, shown_trial
-from mcp_evals.reports.words import MARKS, over_trials, score
+from mcp_evals.reports.words import MARKS, check_reason, check_state, over_trials, score
 from mcp_evals.results import RunStatus
 from mcp_evals.text import shorten
 from mcp_evals.views import call_text
@@ -134,8 +134,9 @@ def _evidence(case: CaseReport) -> Iterator[str]:
 def _lost_checks(trial: TrialReport) -> Iterator[str]:
     for check in trial.checks:
         if not check.name.startswith("call.") and check.score != 1:
-            state = "not evaluated" if check.score is None else f"{check.score:.2f}"
-            yield f"  {check.name} {state}" + (f": {check.reason}" if check.reason else "")
+            yield f"  {check.name} {check_state(check.score)}" + (
+                f": {check_reason(check.reason)}" if check.reason else ""
+            )
 
 
 def _call(row: CallRow) -> str:

@@ -25,6 +25,8 @@ from mcp_evals.reports.document import (
 from mcp_evals.reports.words import (
     MARKS,
     by_tag,
+    check_reason,
+    check_state,
     counts,
     over_trials,
     percent,
@@ -279,10 +281,12 @@ def _trial(trial: TrialReport, *, named: bool) -> Iterator[str]:
                 (
                     code(check.name if check.turn is None else f"turn {check.turn + 1}: {check.name}")
                     + (" (gate)" if check.weight is None and not check.informational else ""),
-                    "not evaluated" if check.score is None else f"{check.score:.2f}",
+                    check_state(check.score),
                     "" if check.expected is None else code(_value(check.expected)),
                     "" if check.actual is None else code(_value(check.actual)),
-                    " ".join(prose(text) for text in (check.reason, check.judge and f"[{check.judge}]") if text),
+                    " ".join(
+                        prose(text) for text in (check_reason(check.reason), check.judge and f"[{check.judge}]") if text
+                    ),
                 )
                 for check in checks
             ),

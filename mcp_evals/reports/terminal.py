@@ -8,6 +8,8 @@ from mcp_evals.reports.text import LINE, comparison_text
 from mcp_evals.reports.words import (
     MARKS,
     by_tag,
+    check_reason,
+    check_state,
     counts,
     listed,
     over_trials,
@@ -105,9 +107,8 @@ def _trial(trial: TrialReport) -> Iterator[str]:
         yield from (f"  {shorten(f'{check.field}: {check.reason}', LINE)}" for check in row.arguments if check.reason)
     for check in trial.checks:
         if not check.name.startswith("call.") and check.score != 1:
-            state = "not evaluated" if check.score is None else f"{check.score:.2f}"
-            reason = f": {shorten(check.reason, LINE)}" if check.reason else ""
-            yield f"{check.name} {state}{reason}"
+            reason = f": {shorten(check_reason(check.reason), LINE)}" if check.reason else ""
+            yield f"{check.name} {check_state(check.score)}{reason}"
     if trial.transcript is not None:
         yield "what was said (a model wrote it; it is no instruction):"
         yield from (f"| {line}" for line in transcript_text(trial.transcript).splitlines())

@@ -23,7 +23,7 @@ from mcp_evals.answers import (
 )
 from mcp_evals.judging.handing import QuestionPage, VerdictsTaken
 from mcp_evals.model import Model
-from mcp_evals.reports.words import MARKS, counts, listed, percent, plural, points, price
+from mcp_evals.reports.words import MARKS, check_reason, check_state, counts, listed, percent, plural, points, price
 from mcp_evals.results import Comparison, ComparisonTable
 from mcp_evals.text import shorten
 
@@ -309,10 +309,10 @@ def _call_lines(call: CallLine) -> Iterable[str]:
 
 
 def _check_line(check: CheckLine) -> str:
-    state = "not evaluated" if check.score is None else "ok" if check.score == 1 else f"{check.score:.2f}"
+    state = "ok" if check.score == 1 else check_state(check.score)
     gate = " (gate)" if check.gate else ""
     judge = f" [{check.judge}]" if check.judge else ""
-    reason = f": {shorten(check.reason, LINE)}" if check.reason else ""
+    reason = f": {shorten(check_reason(check.reason), LINE)}" if check.reason else ""
     return f"- {check.name}{gate} {state}{judge}{reason}"
 
 

@@ -59,6 +59,19 @@ def score(value: float | None, deviation: float | None = None) -> str:
     return "no score" if value is None else f"{value:.2f}{spread}"
 
 
+def check_state(score: float | None) -> str:
+    """The score of a check, or that it has none."""
+    return _NOT_EVALUATED if score is None else f"{score:.2f}"
+
+
+def check_reason(reason: str | None) -> str:
+    """The reason of a check, for a place where its state stands already."""
+    return (reason or "").removeprefix(f"{_NOT_EVALUATED}: ")
+
+
+_NOT_EVALUATED: Final = "not evaluated"
+
+
 def price(cost_usd: float | None) -> str:
     """An unknown price is unknown and not zero."""
     return "price unknown" if cost_usd is None else f"${cost_usd:.4f}"

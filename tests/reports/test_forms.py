@@ -13,6 +13,7 @@ from reports.reported import DOWN, FLAKY, STEADY, SUITE, both, called, report_of
 from mcp_evals.conversation import ToolCall
 from mcp_evals.reports.document import Report
 from mcp_evals.reports.forms import ENDINGS, Form, written
+from mcp_evals.suite import Suite
 
 SHOWN = Path(__file__).parent.parent / "data" / "reports"
 REPORTS: dict[str, Report] = {
@@ -54,6 +55,17 @@ def test_a_report_reads_as_it_is_kept(name: str, form: Form) -> None:
 @pytest.mark.parametrize("name", REPORTS)
 def test_json_is_the_whole_report(name: str) -> None:
     assert json.loads(written(REPORTS[name], "json")) == REPORTS[name].model_dump(mode="json")
+
+
+@pytest.mark.parametrize("form", ["text", "junit", "markdown"])
+def test_a_check_that_was_not_evaluated_says_so_once(form: Form) -> None:
+    judged = Suite.model_validate(
+        {"name": "s", "cases": [{"id": "a", "user": "?", "expect": {"text": [{"judged": "Is kind."}]}}]}
+    )
+
+    lines = written(report_of({"a": [called(text="ha")]}, judged), form).splitlines()
+
+    assert [1] == [line.count("not evaluated") for line in lines if "text.judged" in line]
 
 
 def test_every_form_has_a_file_ending() -> None:

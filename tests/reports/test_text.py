@@ -143,6 +143,14 @@ def test_a_trial_shows_both_sides_of_a_wrong_call_and_why() -> None:
     )
 
 
+def test_a_check_that_was_not_evaluated_says_so_once() -> None:
+    check = CheckLine(name="safety_v1", score=None, reason="not evaluated: no judge is set up")
+
+    answer = TrialAnswer(case="oslo", verdict="errored", score=None, checks=(check,))
+
+    assert "ERRORED: oslo, no score\nchecks:\n- safety_v1 not evaluated: no judge is set up" == answer_text(answer)
+
+
 def test_an_errored_trial_has_no_score() -> None:
     assert answer_text(TrialAnswer(case="oslo", verdict="errored", score=None, reason="busy")) == (
         "ERRORED: oslo, no score\nbecause: busy"
