@@ -1,5 +1,6 @@
 """What a run needs before it spends anything, and what becomes of it when something around it breaks."""
 
+import inspect
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -44,6 +45,21 @@ async def opened(
     monkeypatch.setattr(workspace_module, "open_target", lambda *_, **__: scripted)
     async with open_workspace(settings, environ={}) as found:
         yield found, scripted
+
+
+def test_no_part_of_the_workspace_hides_what_another_part_has() -> None:
+    found: dict[str, list[type]] = {}
+    for part in Workspace.__mro__[:-1]:
+        for name, value in vars(part).items():
+            if inspect.isfunction(value) and not name.startswith("__"):
+                found.setdefault(name, []).append(part)
+
+    assert [] == [
+        f"{name} of {', '.join(part.__name__ for part in parts)}"
+        for name, parts in found.items()
+        for hiding in parts[:-1]
+        if "super()" not in inspect.getsource(vars(hiding)[name])
+    ]
 
 
 @pytest.mark.parametrize(("cases", "trials"), [(1, 5), (49, 5), (50, 3), (199, 3), (200, 1)])

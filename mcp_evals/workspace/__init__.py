@@ -1,7 +1,7 @@
 """One method for each thing that a user can ask. The MCP server and the command line are doors to it.
 
-Knows no MCP and no terminal. Each part stands on the one before: what is shared, targets, holding, runs, comparisons,
-what is withheld from a subject, attempts, saving; captures, verdicts and reports beside them.
+Knows no MCP and no terminal. Each part stands on the one before: what is shared, targets, spending, judges, holding, runs,
+comparisons, what is withheld from a subject, attempts, saving; captures, verdicts and reports beside them.
 """
 
 import os

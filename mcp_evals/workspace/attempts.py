@@ -25,9 +25,8 @@ from mcp_evals.views import first_words, run_answer, trial_answer
 from mcp_evals.workspace.dialogue import Asked, Attempt, case_of, go_on, new_steps
 from mcp_evals.workspace.feedback import Reveal, reveal_note, reveal_of, revealed
 from mcp_evals.workspace.shared import Active
-from mcp_evals.workspace.spending import Spending
 from mcp_evals.workspace.targets import Opened
-from mcp_evals.workspace.withheld import HOLDOUT, SELF
+from mcp_evals.workspace.withheld import HOLDOUT, SELF, Withheld
 
 CLIENT: Final = "client"
 """Target that is the model of the client that asks."""
@@ -53,7 +52,7 @@ class ClientModel(Protocol):
         ...
 
 
-class Attempts(Spending):
+class Attempts(Withheld):
     """Hands out cases and scores the answers."""
 
     client_model: ClientModel | None = None

@@ -10,13 +10,14 @@ from mcp_evals.limits import price_usd
 from mcp_evals.results import Run, RunSettings, TargetSpec
 from mcp_evals.suite import Case, JudgeSettings, Suite
 from mcp_evals.targets.base import Target
-from mcp_evals.workspace.targets import Targets, unknown_price
+from mcp_evals.workspace.spending import Spending
+from mcp_evals.workspace.targets import unknown_price
 
 NOBODY: Final = "none"
 """Names no judge, where the suite or the configuration has one."""
 
 
-class Judges(Targets):
+class Judges(Spending):
     """Finds and opens judges."""
 
     async def _with_judge(self, suite: Suite, cases: Sequence[Case], settings: RunSettings) -> RunSettings:

@@ -16,14 +16,12 @@ from mcp_evals.answers import (
 )
 from mcp_evals.errors import (
     NotFoundError,
-    OverBudgetError,
     UsageError,
     did_you_mean,
 )
 from mcp_evals.judging.asking import judge_name, questions_of
 from mcp_evals.library import on_track, select_cases
-from mcp_evals.limits import estimate_cost
-from mcp_evals.results import Outcome, Run, RunSettings, TargetSpec
+from mcp_evals.results import Outcome, Run, TargetSpec
 from mcp_evals.runner import TrialEvent, known_judgements, plan_trials, score_trial
 from mcp_evals.simulation import NOBODY
 from mcp_evals.suite import Case, Expect, Suite
@@ -210,20 +208,6 @@ class Runs(Holding):
             unplayed = case.scenario is not None and case.scenario.replies is None and case.scenario.target is None
             if unplayed and self.settings.simulator is None:
                 raise UsageError(f'case "{case.id}": {NOBODY}')
-
-    def _check_budget(self, suite: str, target: str, cases: Sequence[Case], settings: RunSettings) -> None:
-        trials = sum(settings.trials * case.phrasings for case in cases)
-        if settings.max_calls is not None and trials > settings.max_calls:
-            raise OverBudgetError(
-                f"{trials} trials need at least {trials} model calls and the cap is {settings.max_calls}; "
-                "raise max_calls, or run fewer cases or trials"
-            )
-        expected = estimate_cost(trials, self.store.past_cost(suite, target))
-        if settings.max_cost_usd is not None and expected is not None and expected > settings.max_cost_usd:
-            raise OverBudgetError(
-                f"about ${expected:.2f} for {trials} trials, by what past trials cost, and the cap is "
-                f"${settings.max_cost_usd:.2f}; raise max_cost_usd, or run fewer cases or trials"
-            )
 
     async def _cancel(self, run: Run) -> None:
         active = self._active.get(run.id)

@@ -10,7 +10,7 @@ from mcp_evals.errors import OverBudgetError
 from mcp_evals.limits import estimate_cost, price_usd
 from mcp_evals.results import RunSettings, TargetSpec
 from mcp_evals.suite import Case
-from mcp_evals.workspace.withheld import Withheld
+from mcp_evals.workspace.targets import Targets
 
 Cap = Literal["max_cost_usd", "max_calls"]
 CHARACTERS_PER_TOKEN: Final = 4
@@ -34,7 +34,7 @@ class _Expected(NamedTuple):
     basis: str
 
 
-class Spending(Withheld):
+class Spending(Targets):
     """Refuses what would go over a cap."""
 
     def _check_budget(self, suite: str, target: str, cases: Sequence[Case], settings: RunSettings) -> None:
