@@ -10,8 +10,8 @@ def result_of_trials(outcomes: Sequence[Outcome], rubric: Rubric) -> CaseResult:
     """The verdict over the trials of one case, in their order; errored trials are missing, not zero.
 
     `mean` compares the mean score with the thresholds (a trial that a gate failed counts as 0, one that an uncalibrated
-    judge alone would fail as a warning), `majority` needs more
-    than half, `all` and `any` say what they mean, `last` is the last trial that has a score.
+    judge alone would fail as a warning; where no score can fail a case, so that gates alone decide, it is `majority`),
+    `majority` needs more than half, `all` and `any` say what they mean, `last` is the last trial that has a score.
     """
     scored = [outcome for outcome in outcomes if outcome.verdict != "errored"]
     verdicts = [outcome.verdict for outcome in scored]
@@ -42,10 +42,10 @@ def _verdict_over(scored: Sequence[Outcome], rubric: Rubric) -> Verdict:
     if len(verdicts) == 1 or rubric.over_trials == "last":
         return verdicts[-1]
     n = len(verdicts)
-    if rubric.over_trials == "mean":
+    if rubric.over_trials == "mean" and rubric.fail_below > 0:
         return rubric.verdict_of(sum(_counted(outcome, rubric) for outcome in scored) / n)
     clean, passed = verdicts.count("passed"), n - verdicts.count("failed")
-    needed = {"majority": n // 2 + 1, "all": n, "any": 1}[rubric.over_trials]
+    needed = {"all": n, "any": 1}.get(rubric.over_trials, n // 2 + 1)
     return "passed" if clean >= needed else "warned" if passed >= needed else "failed"
 
 

@@ -54,6 +54,15 @@ def test_a_rule_makes_the_verdict(rule: str, given: tuple[tuple[Verdict, float |
     assert result.verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("given", "verdict"), [((GATED, GATED), "failed"), ((PASS, GATED), "failed"), ((PASS, PASS, GATED), "passed")]
+)
+def test_where_no_score_can_fail_a_case_most_trials_must_pass_their_gates(
+    given: tuple[tuple[Verdict, float | None], ...], verdict: Verdict
+) -> None:
+    assert verdict == result_of_trials(trials(*given), Rubric(fail_below=0.0, warn_below=0.0)).verdict
+
+
 def test_one_trial_keeps_its_own_verdict_under_every_rule() -> None:
     rules = ("mean", "majority", "all", "any", "last")
 
