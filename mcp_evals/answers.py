@@ -231,7 +231,7 @@ class TrialAnswer(Model):
     other_trials: str | None = None
     """Verdicts of the case's other trials."""
     self_scored: bool = False
-    """The subject gave itself this score."""
+    """The subject handed in its answer itself; nobody watched it."""
     next_step: str = ""
     """What to call or do next."""
 

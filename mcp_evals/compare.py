@@ -8,7 +8,7 @@ from math import sqrt
 from typing import Any, Final, NamedTuple
 
 from mcp_evals.errors import UsageError
-from mcp_evals.model import digest
+from mcp_evals.loosening import loosened, scoring_digest
 from mcp_evals.results import (
     Arm,
     ChangedCase,
@@ -159,18 +159,6 @@ def noise_of(baseline: RunData, candidate: RunData, metric: Metric = "passed") -
     return Noise(total * (1 - share), total * share * runs)
 
 
-def loosened(old: Suite, new: Suite) -> tuple[str, ...]:
-    """Where `new` asks less of the same cases than `old` does, one line each."""
-    lines: list[str] = []
-    before = {case.id: case for case in old.cases}
-    for case in new.cases:
-        earlier = before.get(case.id)
-        if earlier is not None and _scoring(old, earlier) != _scoring(new, case):
-            lines += [f"{case.id}: {line}" for line in _looser(old, earlier, new, case)]
-    gone = [case_id for case_id in before if case_id not in {case.id for case in new.cases}]
-    return (*lines, *([f"{len(gone)} cases are gone: {', '.join(gone[:5])}"] if gone else []))
-
-
 # --- what can be compared
 
 
@@ -199,7 +187,7 @@ def _differing(baseline: RunData, candidate: RunData) -> list[str]:
     return [
         case.id
         for case in _common_cases((baseline, candidate))
-        if _scoring(baseline.suite, case) != _scoring(candidate.suite, theirs[case.id])
+        if scoring_digest(baseline.suite, case) != scoring_digest(candidate.suite, theirs[case.id])
     ]
 
 
@@ -225,16 +213,6 @@ def _make_comparable(runs: Sequence[RunData]) -> str:
     return (
         f'control_run(run_id="{runs[0].run.id}", action="rescore") scores the stored transcripts with today\'s suite, '
         "without a model; do so for each run, or run both anew where the questions changed"
-    )
-
-
-def _scoring(suite: Suite, case: Case) -> str:
-    """Content address of what decides a case's score: the question, the expectation, the rubric. Not its tools."""
-    content = case.model_copy(update={"description": "", "tags": (), "metadata": {}, "tools": None, "group": None})
-    # The system prompt is part of what is compared, when two prompts are.
-    asked = content.model_copy(update={"system": None, "rubric": None, "by_track": {}})
-    return digest(
-        {"case": asked, "rubric": suite.rubric_of(case), "metrics": {**suite.metrics, **(case.metrics or {})}}
     )
 
 
@@ -473,7 +451,11 @@ def _notes(pair: Pair, result: Any, left_out: str | None) -> tuple[str, ...]:
             "on exactly these cases, counting only the noise of repeated trials: "
             f"{_signed(result.fixed_suite.value, result.cases)} points (likely {_span(result.fixed_suite, result.cases)})"
         )
-    notes += [f"{name} gave itself its scores" for run, name in sides if any(o.self_scored for o in run.outcomes)]
+    notes += [
+        f"{name} handed in its own answers, which nobody watched"
+        for run, name in sides
+        if any(o.self_scored for o in run.outcomes)
+    ]
     if pair.a.suite.tools != pair.b.suite.tools:
         notes.append("the two were offered different tools")
     if pair.a.run.track != pair.b.run.track and (differing := len(_differing(pair.a, pair.b))):
@@ -625,29 +607,6 @@ def _worst_gate(comparisons: Sequence[Comparison]) -> Gate:
         if "undecided" in found
         else "pass"
     )
-
-
-def _looser(old: Suite, before: Case, new: Suite, after: Case) -> list[str]:
-    lines: list[str] = []
-    if new.rubric_of(after).fail_below < old.rubric_of(before).fail_below:
-        lines.append(f"fail_below {old.rubric_of(before).fail_below:g} became {new.rubric_of(after).fail_below:g}")
-    for earlier, later in zip(
-        [turn.expect for turn in before.all_turns] or [before.expect],
-        [turn.expect for turn in after.all_turns] or [after.expect],
-        strict=False,
-    ):
-        sizes: Mapping[str, tuple[int, int]] = {
-            "expected calls": (len(earlier.calls or ()), len(later.calls or ())),
-            "expected arguments": tuple(sum(len(call.args) for call in e.calls or ()) for e in (earlier, later)),  # type: ignore[dict-item]
-            "required tools": (len(earlier.require), len(later.require)),
-            "forbidden tools": (len(earlier.forbid), len(later.forbid)),
-            "text checks": (len(earlier.text), len(later.text)),
-        }
-        lines += [f"{was} {what} became {now}" for what, (was, now) in sizes.items() if now < was]
-        lines += ["the calls may be left unsaid"] * (earlier.calls is not None and later.calls is None)
-        lines += ["a limit is gone"] * (earlier.limits is not None and later.limits is None)
-        lines += [f"order {earlier.order} became any"] * (earlier.order != "any" and later.order == "any")
-    return lines
 
 
 _VERDICT_WORDS: Final[Mapping[ComparisonVerdict, str]] = {

@@ -17,7 +17,7 @@ FLOORS = (
     ("critics",),
     ("suite", "python_tools"),
     ("results",),
-    ("answers", "proposals", "scoring", "stats", "targets"),
+    ("answers", "loosening", "proposals", "scoring", "stats", "targets"),
     (
         "store",
         "limits",

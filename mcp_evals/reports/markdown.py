@@ -269,7 +269,7 @@ def _trial(trial: TrialReport, *, named: bool) -> Iterator[str]:
         yield f"Because: {prose(trial.reason, 1000)}"
         yield ""
     if trial.self_scored:
-        yield "The subject gave itself this score."
+        yield "The subject handed in this answer itself; nobody watched it."
         yield ""
     if trial.calls:
         yield from _calls(trial.calls)

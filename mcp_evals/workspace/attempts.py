@@ -8,11 +8,11 @@ from typing import Any, Final, Protocol
 from pydantic import JsonValue
 
 from mcp_evals.answers import AttemptAnswer, RunAnswer, TargetLine, TargetList, TrialAnswer
-from mcp_evals.compare import loosened
 from mcp_evals.conversation import Transcript
 from mcp_evals.errors import NotFoundError, UsageError, did_you_mean
 from mcp_evals.judging.asking import questions_of
 from mcp_evals.library import on_track, select_cases
+from mcp_evals.loosening import loosened
 from mcp_evals.model import digest
 from mcp_evals.reports.text import percent
 from mcp_evals.results import Outcome, Run, RunSettings, RunSummary, TargetSpec, Trial

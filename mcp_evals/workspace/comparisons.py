@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from anyio import to_thread
 
-from mcp_evals.compare import RunData, compare_runs, loosened
+from mcp_evals.compare import RunData, compare_runs
 from mcp_evals.errors import (
     UsageError,
 )
 from mcp_evals.library import on_track, select_cases
+from mcp_evals.loosening import loosened
 from mcp_evals.results import ComparisonTable, Metric, TargetSpec
 from mcp_evals.runner import TrialEvent
 from mcp_evals.workspace.holding import Progress
