@@ -89,7 +89,7 @@ def host_configurations() -> str:
     titles: dict[str, list[str]] = {}
     for host in HOSTS:
         titles.setdefault(configuration_text(host), []).append(title_of(host))
-    entries = (f"{' and '.join(names)}:\n{entry}\n" for entry, names in titles.items())
+    entries = (f"{', '.join(names)}:\n{entry}\n" for entry, names in titles.items())
     return (
         "\n".join(entries) + f"\n`mcp-evals config HOST --write` puts it into the host's file: {', '.join(HOSTS)}.\n"
         'Add keys as "env": {"OPENAI_API_KEY": "…"}, or name local endpoints in mcp-evals.toml.'

@@ -293,7 +293,8 @@ def test_the_demo_needs_no_key_and_ends_well(run_command: Command) -> None:
 
     assert finished.returncode == PASSED, finished.stderr
     assert "run_suite" in finished.stdout
-    assert "claude mcp add" in finished.stdout
+    for host in ("Claude Desktop", "Claude Code", "Cursor", "VS Code", "mcp-evals config HOST --write"):
+        assert host in finished.stdout
 
 
 def test_a_recording_without_a_transcript_of_a_case_says_which(run_command: Command, folder: Path) -> None:

@@ -23,9 +23,10 @@ def inspect(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]"
 
 
 def test_every_schema_is_one_that_all_providers_take(folder: Path) -> None:
+    variables = {"MCP_EVALS_HOME": str(folder / "home"), "PYTHONPATH": environment(folder).get("PYTHONPATH", "")}
     finished = inspect(
         folder, sys.executable, "-m", "mcp_evals", "serve", "--suites", str(folder / "suites"),
-        "-e", f"MCP_EVALS_HOME={folder / 'home'}", "-e", f"PYTHONPATH={environment(folder).get('PYTHONPATH', '')}",
+        *[part for name, value in variables.items() if value for part in ("-e", f"{name}={value}")],
         "--method", "tools/list", "--strict", "-q",
     )  # fmt: skip
 
