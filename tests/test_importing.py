@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mcp_evals.commands import app
+from mcp_evals.suites.importers.adk_sets import NO_TOOLS
 
 ADK: dict[str, Any] = {
     "eval_set_id": "s",
@@ -47,7 +48,7 @@ def test_an_import_says_the_form_on_stdout_and_what_to_know_on_stderr(files: Pat
 
     criteria = "no config was given; the criteria are ADK's own: tool_trajectory_avg_score 1, response_match_score 0.8"
     assert (0, "suite.yaml: 1 cases (adk_eval_set)\n") == (found.exit_code, found.stdout)
-    assert f"note: {criteria}\n" == found.stderr
+    assert f"note: {criteria}\nnote: {NO_TOOLS}\n" == found.stderr
     assert 0 == CliRunner().invoke(app, ["validate", "suite.yaml"]).exit_code
 
 

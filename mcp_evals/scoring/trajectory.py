@@ -11,7 +11,16 @@ from pydantic import JsonValue
 
 from mcp_evals.conversation import ToolCall, ToolDefinition
 from mcp_evals.critics import Critic
-from mcp_evals.json_match import ABSENT, Value, has_wildcard, json_equal, may_be_absent, value_key, wildcard_value
+from mcp_evals.json_match import (
+    ABSENT,
+    Value,
+    has_wildcard,
+    json_difference,
+    json_equal,
+    may_be_absent,
+    value_key,
+    wildcard_value,
+)
 from mcp_evals.scoring.calls import Names, score_arguments
 from mcp_evals.suite import ExpectedCall, Order, Rubric
 
@@ -100,16 +109,26 @@ def fit_trajectory(
 
 def misfits(fit: TrajectoryFit, expected: Sequence[ExpectedCall], actual: Sequence[ToolCall]) -> str | None:
     """What did not fit, in one line; None where all did."""
-    missing = [expected[i].tool for i in fit.missing]
-    extra = [actual[j].name for j in fit.extra]
+    missing: list[str] = []
     otherwise: list[str] = []
-    for tool in [name for name in missing if name in extra]:
-        if tool in extra:
-            missing.remove(tool)
-            extra.remove(tool)
-            otherwise.append(tool)
-    listed = (("with other arguments or elsewhere", otherwise), ("missing", missing), ("not expected", extra))
+    extra = [actual[j] for j in fit.extra]
+    for wanted in (expected[i] for i in fit.missing):
+        at = next((index for index, call in enumerate(extra) if call.name == wanted.tool), None)
+        if at is None:
+            missing.append(wanted.tool)
+        else:
+            otherwise.append(wanted.tool + _other_argument(wanted, extra.pop(at)))
+    unexpected = [call.name for call in extra]
+    listed = (("with other arguments or elsewhere", otherwise), ("missing", missing), ("not expected", unexpected))
     return "; ".join(f"{what}: {_listed(calls)}" for what, calls in listed if calls) or None
+
+
+def _other_argument(wanted: ExpectedCall, made: ToolCall) -> str:
+    """Where the arguments differ first; nothing where critics compare them by rules of their own."""
+    difference = None if wanted.critics else json_difference(wanted.args, made.arguments)
+    if difference is None:
+        return ""
+    return f" ({difference.path}: {difference.reason})" if difference.path else f" (the arguments: {difference.reason})"
 
 
 def redundant_calls(calls: Sequence[ToolCall]) -> tuple[int, ...]:

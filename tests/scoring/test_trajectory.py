@@ -184,7 +184,7 @@ def test_what_does_not_fit_is_told_in_a_line():
 
     text = misfits(fit_trajectory(expected, actual), expected, actual)
 
-    assert "with other arguments or elsewhere: pay; missing: mail; not expected: search" == text
+    assert "with other arguments or elsewhere: pay (sum: 6 is not 5); missing: mail; not expected: search" == text
     assert None is misfits(fit("a", "a"), [wanted()], [made()])
 
 

@@ -32,8 +32,12 @@ from mcp_evals.suites.importers.imported import case_of_turns, reference
 from mcp_evals.suites.messages import as_list, as_object
 from mcp_evals.suites.places import Place
 
-ADK_VERDICT: Final = Rubric(fail_below=0.0, warn_below=0.0)
-"""Scores decide nothing, so that the metrics, which are gates, decide alone."""
+ADK_VERDICT: Final = Rubric(fail_below=0.0, warn_below=0.0, over_trials="all")
+"""Scores decide nothing, so that the metrics, which are gates, decide alone.
+
+ADK takes the mean of a metric over all runs of a case, so that where it asks for 1 every run must have it.
+"""
+NO_TOOLS: Final = "the file defines no tools; before a model runs the suite, give it the agent's `tools`"
 
 
 def adk_form(value: Any) -> str | None:
@@ -123,6 +127,8 @@ def _suite(
         reader.notes.add(
             "the session's state stands in each case's `metadata.session_input`; no agent is given it here"
         )
+    if any(turn.expect.calls for case in cases for turn in case.turns or ()):
+        reader.notes.add(NO_TOOLS)
     settings = {"judge": config.judge} if config.judge else {}
     return Suite.model_validate(
         {"name": name, "rubric": ADK_VERDICT, "metrics": shared, **about, **settings, "cases": made}

@@ -12,6 +12,7 @@ from mcp_evals.errors import InvalidFileError, UsageError
 from mcp_evals.scoring.metrics import score_metrics
 from mcp_evals.suite import Case, Expect, ExpectedCall, MetricSettings, Rubric, Scenario, Suite, Turn
 from mcp_evals.suites.files import load_suite
+from mcp_evals.suites.importers.adk_sets import ADK_VERDICT, NO_TOOLS
 from mcp_evals.suites.importers.evalsets import read_eval_set
 from mcp_evals.suites.importers.imported import Imported
 from mcp_evals.suites.importers.transcripts import read_transcript, read_transcripts
@@ -165,14 +166,14 @@ def test_an_adk_eval_set_becomes_turns_with_calls_results_and_answers_under_adks
         ),
     )
     note = "no config was given; the criteria are ADK's own: tool_trajectory_avg_score 1, response_match_score 0.8"
-    assert (note,) == found.notes
+    assert (note, NO_TOOLS) == found.notes
     assert "adk_eval_set" == found.form
     assert (
         Suite(
             name="set",
-            rubric=Rubric(fail_below=0.0, warn_below=0.0),
+            rubric=ADK_VERDICT,
             metrics={"tool_trajectory_avg_score": 1.0, "response_match_score": 0.8},
-            metadata={"eval_set_id": "s", "imported": {"form": "adk_eval_set", "notes": [note]}},
+            metadata={"eval_set_id": "s", "imported": {"form": "adk_eval_set", "notes": [note, NO_TOOLS]}},
             cases=(case,),
         )
         == found.suite
