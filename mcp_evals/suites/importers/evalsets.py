@@ -16,6 +16,7 @@ from mcp_evals.suites.documents import form_of, json_lines, open_file, read_docu
 from mcp_evals.suites.importers.adk_config import ADK_DEFAULTS, AdkConfig, is_config, read_config
 from mcp_evals.suites.importers.adk_files import Reader, located
 from mcp_evals.suites.importers.adk_sets import ADK_VERDICT, adk_form, read_adk_set
+from mcp_evals.suites.importers.gemini_cli import is_gemini_cli_set, read_gemini_cli_set
 from mcp_evals.suites.importers.gemini_sets import gemini_form, read_gemini_set
 from mcp_evals.suites.importers.imported import Imported, golden_case
 from mcp_evals.suites.importers.langchain_trajectories import is_langchain_trajectory, read_langchain_trajectory
@@ -125,6 +126,8 @@ def _read_form(name: str, value: Any, config: AdkConfig | None, session: Any) ->
     form = gemini_form(value)
     if form is not None:
         return _with_config(read_gemini_set(value, form, name), config)
+    if is_gemini_cli_set(value):
+        return _with_config(read_gemini_cli_set(value, name), config)
     form = adk_form(value)
     if form is not None:
         reader = Reader(value)
@@ -159,7 +162,9 @@ def _no_eval_set(problem: Problem) -> Problem:
     """What is no transcript either could have been meant as an eval set."""
     if problem.path or not problem.message.startswith("is no transcript"):
         return problem
-    known = "`eval_cases` (ADK), `cases` with `actual` (gemini-rs) or a list of turns with `query` (legacy ADK)"
+    known = (
+        "`eval_cases` (ADK), `cases` with `actual` or `inputs` (gemini-rs) or a list of turns with `query` (legacy ADK)"
+    )
     return problem._replace(message=f"is no eval set, which has {known}, and {problem.message}")
 
 

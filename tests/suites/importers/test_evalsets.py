@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from mcp_evals.critics import Judged, Similar
+from mcp_evals.critics import Contains, Judged, Similar
 from mcp_evals.errors import InvalidFileError, UsageError
+from mcp_evals.scoring.case import score_case
 from mcp_evals.scoring.metrics import score_metrics
 from mcp_evals.suite import Case, Expect, ExpectedCall, MetricSettings, Rubric, Scenario, Suite, Turn
 from mcp_evals.suites.files import load_suite
@@ -442,6 +443,49 @@ def test_gemini_rss_own_eval_set_file_has_what_was_done_beside_what_is_expected(
     expect = Expect(calls=(ExpectedCall(tool="f"),), text=(reference("yo"),))
     assert ("gemini_rs_evalset_file", (Case(id="e", user="hi", expect=expect),)) == (found.form, found.suite.cases)
     assert ["hm"] == [transcript.final_text for _, transcript in found.done]
+
+
+def test_the_set_of_gemini_rss_command_line_becomes_one_message_and_keywords_that_share_the_score(tmp_path: Path):
+    oslo = {"id": "oslo", "inputs": ["Hi.", "Weather in Oslo?"], "expected": ["rain", "12"], "tags": ["north"]}
+    value = {"name": "w", "cases": [oslo, {"id": "open", "inputs": ["x"], "weight": 2}]}
+
+    found = read(tmp_path, value)
+
+    keywords = tuple(Contains(contains=keyword, ignore_case=True, weight=1.0) for keyword in ("rain", "12"))
+    assert "gemini_rs_cli" == found.form
+    assert Rubric(fail_below=0.7, warn_below=0.7) == found.suite.rubric
+    assert (
+        Case(id="oslo", tags=("north",), user="Hi.\nWeather in Oslo?", expect=Expect(text=keywords)),
+        Case(id="open", user="x", expect=Expect()),
+    ) == found.suite.cases
+    assert (
+        'the key "weight" of a case is left out; there is id, inputs, expected, tags',
+        "the inputs of a case are one message, as gemini-rs joins them",
+        "a case expects nothing, which gemini-rs passes; here it is not evaluated",
+    ) == (found.notes[0], *found.notes[2:])
+
+
+def test_half_of_the_keywords_are_less_than_gemini_rs_passes(tmp_path: Path):
+    case = {"id": "oslo", "inputs": ["Oslo?"], "expected": ["rain", "12"]}
+
+    suite = read(tmp_path, {"name": "w", "cases": [case]}).suite
+
+    said = [
+        read_transcript([TALK[0], {"role": "assistant", "content": text}]).transcript for text in ("12", "RAIN, 12")
+    ]
+    scores = [score_case(suite.cases[0], transcript, suite.rubric) for transcript in said]
+    assert [("failed", 0.5), ("passed", 1.0)] == [(score.verdict, score.score) for score in scores]
+
+
+def test_a_set_of_gemini_rss_command_line_says_all_that_is_wrong(tmp_path: Path):
+    case = {"id": "a", "inputs": ["x"]}
+
+    assert [("cases[1].id", '"a" is the name of several cases; choose others')] == refused(
+        tmp_path, {"name": "w", "cases": [case, case]}
+    )
+    assert ["cases[0].inputs[0]", "name"] == sorted(
+        place for place, _ in refused(tmp_path, {"cases": [{"id": "a", "inputs": [1]}]})
+    )
 
 
 def test_score_reads_a_gemini_rs_file_by_the_names_of_its_cases(tmp_path: Path):
