@@ -25,7 +25,6 @@ from mcp_evals.scoring.judge import (
     judgement_key,
     judgements,
 )
-from mcp_evals.scoring.metric_list import METRICS
 from mcp_evals.suite import Case, JudgeSettings, Suite
 from mcp_evals.targets.base import NoToolbox, Target
 
@@ -52,9 +51,11 @@ def questions_of(
 
 def asks_judge(suite: Suite, cases: Sequence[Case]) -> bool:
     """Whether something in these cases of a suite is for a judge."""
-    metrics = {name for case in cases for name in suite.metrics_of(case)}
-    if any("judge" in METRICS[name].needs for name in metrics if name in METRICS):
-        return True
+    if metrics := {name for case in cases for name in suite.metrics_of(case)}:
+        from mcp_evals.scoring.metric_list import METRICS  # few suites ask for them; the server starts without
+
+        if any("judge" in METRICS[name].needs for name in metrics if name in METRICS):
+            return True
     expected = [
         expect
         for case in cases

@@ -8,8 +8,6 @@ from typing import Any, Final
 from mcp.server.apps import APP_MIME_TYPE, Apps, ResourceCsp
 from mcp.server.mcpserver.resources import FunctionResource
 
-from mcp_evals.reports.html import app_html
-
 PICTURE_URI: Final = "ui://mcp-evals/report.html"
 PICTURE_META: Final[dict[str, Any]] = {
     "ui": {"resourceUri": PICTURE_URI},
@@ -19,6 +17,12 @@ PICTURE_META: Final[dict[str, Any]] = {
 """`_meta` of a tool whose result the page can draw."""
 PICTURED: Final = frozenset({"run_suite", "get_run", "compare_models"})
 """The tools whose results it draws."""
+
+
+def _page() -> str:
+    from mcp_evals.reports.html import app_html  # few clients read it; the server starts without
+
+    return app_html()
 
 
 def picture_extension() -> Apps:
@@ -32,7 +36,7 @@ def picture_extension() -> Apps:
             description="Draws the result of run_suite, get_run and compare_models.",
             mime_type=APP_MIME_TYPE,
             meta={"ui": {"csp": ResourceCsp().model_dump(by_alias=True, exclude_none=True), "prefersBorder": True}},
-            fn=app_html,
+            fn=_page,
         )
     )
     return apps

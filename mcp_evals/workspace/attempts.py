@@ -18,7 +18,6 @@ from mcp_evals.reports.text import percent
 from mcp_evals.results import Outcome, Run, RunSettings, RunSummary, TargetSpec, Trial
 from mcp_evals.runner import Job, Planned, known_judgements, plan_trials, score_trial
 from mcp_evals.suite import Case, Suite
-from mcp_evals.suites.importers.transcripts import read_transcript, without_history
 from mcp_evals.summary import summarize
 from mcp_evals.targets.base import Target
 from mcp_evals.views import first_words, run_answer, trial_answer
@@ -121,6 +120,8 @@ class Attempts(Withheld):
             )
         self._going_on(run.id)
         case = case_of(ready, attempt.case_id)
+        from mcp_evals.suites.importers.transcripts import read_transcript, without_history  # the server starts without
+
         read = read_transcript(transcript)
         new = new_steps(without_history(read.transcript, case.history), attempt.steps)
         if not new:

@@ -9,14 +9,6 @@ from anyio import to_thread
 from mcp_evals.answers import ReportFile
 from mcp_evals.compare import RunData, compare_runs, distinct_names
 from mcp_evals.errors import UsageError
-from mcp_evals.reports.document import (
-    CaseReport,
-    Report,
-    RunReport,
-    SideBySide,
-    run_report,
-    side_by_side,
-)
 from mcp_evals.results import CaseResult, ComparisonTable
 from mcp_evals.summary import summarize
 from mcp_evals.whole_files import write_whole
@@ -24,6 +16,7 @@ from mcp_evals.workspace.feedback import reveal_of
 from mcp_evals.workspace.withheld import SELF, Withheld
 
 if TYPE_CHECKING:
+    from mcp_evals.reports.document import CaseReport, Report, RunReport
     from mcp_evals.reports.forms import Form
 
 REPORTS = "reports"
@@ -41,7 +34,7 @@ class Reporting(Withheld):
         only_lost: bool = False,
         comparison: ComparisonTable | None = None,
         for_subject: bool = False,
-    ) -> Report:
+    ) -> "Report":
         """One run, or several side by side with what may be claimed of them; the first is the baseline.
 
         `only_lost` leaves out the cases that pass (in all runs), `for_subject` what an agent that may become the
@@ -51,6 +44,8 @@ class Reporting(Withheld):
             NotFoundError: no such run.
             UsageError: no run is named, or one twice.
         """
+        from mcp_evals.reports.document import side_by_side  # few calls need it; the server starts without
+
         if not run_ids:
             raise UsageError("name one or more runs; list_runs shows them")
         data = self._run_data(run_ids)
@@ -76,7 +71,8 @@ class Reporting(Withheld):
         Raises:
             NotFoundError: no such run.
         """
-        from mcp_evals.reports.forms import ENDINGS, written  # few calls need them; the server starts without
+        from mcp_evals.reports.document import RunReport, SideBySide  # few calls need them; the server starts without
+        from mcp_evals.reports.forms import ENDINGS, written
 
         make = partial(self.report, run_ids, transcripts=transcripts, only_lost=only_lost, for_subject=True)
         report = await to_thread.run_sync(make)
@@ -93,7 +89,9 @@ class Reporting(Withheld):
             sentence=report.sentence if isinstance(report, RunReport) else table.sentence if table else "",
         )
 
-    def _report_of(self, found: RunData, *, transcripts: bool, only_lost: bool, for_subject: bool) -> RunReport:
+    def _report_of(self, found: RunData, *, transcripts: bool, only_lost: bool, for_subject: bool) -> "RunReport":
+        from mcp_evals.reports.document import run_report  # as above
+
         run, suite, outcomes = found
         why = self._why_of_run(run) if for_subject else {}
         if why and run.target == SELF:
@@ -117,7 +115,7 @@ class Reporting(Withheld):
         return report.model_copy(update={"cases": cases})
 
 
-def _withheld(case: CaseReport, why: str) -> CaseReport:
+def _withheld(case: "CaseReport", why: str) -> "CaseReport":
     """What is asked and what came of it; nothing that tells what is expected, nor what a model that may be right said."""
     result: CaseResult | None = case.result and case.result.model_copy(update={"reason": None})
     return case.model_copy(

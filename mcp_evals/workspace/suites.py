@@ -18,7 +18,6 @@ from mcp_evals.library import select_cases
 from mcp_evals.live_tools import write_snapshot
 from mcp_evals.suites.files import SuiteEntry
 from mcp_evals.text import shorten
-from mcp_evals.tool_lint import lint_tools, token_cost
 from mcp_evals.views import case_line
 from mcp_evals.workspace.shared import STORE_FILE, Shared
 
@@ -113,6 +112,8 @@ class Suites(Shared):
             TargetError: the server does not answer as it should.
         """
         tools = await self.library.server_tools(server)
+        from mcp_evals.tool_lint import lint_tools, token_cost  # few calls need it; the server starts without
+
         cost = token_cost(tools)
         findings = lint_tools(tools)
         if snapshot is not None:

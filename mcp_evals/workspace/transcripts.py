@@ -1,7 +1,7 @@
 """Scores what anybody did, without running a model."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue, ValidationError
 
@@ -17,11 +17,13 @@ from mcp_evals.library import select_cases
 from mcp_evals.results import Trial
 from mcp_evals.runner import score_trial
 from mcp_evals.suite import Case, Expect, Suite
-from mcp_evals.suites.importers.transcripts import ReadTranscript, read_transcript, without_history
 from mcp_evals.suites.places import place_text
 from mcp_evals.suites.problems import complaints
 from mcp_evals.views import trial_answer
 from mcp_evals.workspace.shared import Shared
+
+if TYPE_CHECKING:
+    from mcp_evals.suites.importers.transcripts import ReadTranscript
 
 
 class Transcripts(Shared):
@@ -41,13 +43,19 @@ class Transcripts(Shared):
             InvalidFileError: the transcript is in no known form, or the expectation is wrong.
             UsageError: nothing to score against.
         """
+        from mcp_evals.suites.importers.transcripts import (
+            read_transcript,  # knows many forms; the server starts without
+        )
+
         read = read_transcript(transcript)
         scored_suite, scored_case = await self._to_score(suite, case, expect)
         trial = self.score_read(scored_suite, scored_case, read)
         return trial_answer(scored_case, trial, form=read.form)
 
-    def score_read(self, suite: Suite, case: Case, read: ReadTranscript) -> Trial:
+    def score_read(self, suite: Suite, case: Case, read: "ReadTranscript") -> Trial:
         """Score a transcript that was read from somewhere."""
+        from mcp_evals.suites.importers.transcripts import without_history  # as above
+
         # Message lists are handed in whole; what the case begins with is not what the subject did.
         transcript = without_history(read.transcript, case.history)
         score = score_trial(case, suite, transcript, suite.tools_of(case))
