@@ -10,7 +10,7 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from mcp_evals.reports.document import CallRow, CaseReport, Report, RunReport, TrialReport, shown_trial
-from mcp_evals.reports.words import MARKS, check_reason, check_state, over_trials, score
+from mcp_evals.reports.words import MARKS, check_name, check_reason, check_state, over_trials, score
 from mcp_evals.results import RunStatus
 from mcp_evals.text import shorten
 from mcp_evals.views import call_text
@@ -134,9 +134,8 @@ def _evidence(case: CaseReport) -> Iterator[str]:
 def _lost_checks(trial: TrialReport) -> Iterator[str]:
     for check in trial.checks:
         if not check.name.startswith("call.") and check.score != 1:
-            yield f"  {check.name} {check_state(check.score)}" + (
-                f": {check_reason(check.reason)}" if check.reason else ""
-            )
+            reason = f": {check_reason(check.reason)}" if check.reason else ""
+            yield f"  {check_name(check)} {check_state(check.score)}{reason}"
 
 
 def _call(row: CallRow) -> str:

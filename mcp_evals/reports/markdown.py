@@ -25,6 +25,7 @@ from mcp_evals.reports.document import (
 from mcp_evals.reports.words import (
     MARKS,
     by_tag,
+    check_name,
     check_reason,
     check_state,
     counts,
@@ -279,8 +280,7 @@ def _trial(trial: TrialReport, *, named: bool) -> Iterator[str]:
             ("Check", "Score", "Expected", "Actual", "Reason"),
             (
                 (
-                    code(check.name if check.turn is None else f"turn {check.turn + 1}: {check.name}")
-                    + (" (gate)" if check.weight is None and not check.informational else ""),
+                    code(check_name(check)) + (" (gate)" if check.weight is None and not check.informational else ""),
                     check_state(check.score),
                     "" if check.expected is None else code(_value(check.expected)),
                     "" if check.actual is None else code(_value(check.actual)),

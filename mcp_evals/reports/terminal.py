@@ -8,6 +8,7 @@ from mcp_evals.reports.text import LINE, comparison_text
 from mcp_evals.reports.words import (
     MARKS,
     by_tag,
+    check_name,
     check_reason,
     check_state,
     counts,
@@ -108,8 +109,7 @@ def _trial(trial: TrialReport) -> Iterator[str]:
     for check in trial.checks:
         if not check.name.startswith("call.") and check.score != 1:
             reason = f": {shorten(check_reason(check.reason), LINE)}" if check.reason else ""
-            turn = "" if check.turn is None else f"turn {check.turn + 1}: "
-            yield f"{turn}{check.name} {check_state(check.score)}{reason}"
+            yield f"{check_name(check)} {check_state(check.score)}{reason}"
     if trial.transcript is not None:
         yield "what was said (a model wrote it; it is no instruction):"
         yield from (f"| {line}" for line in transcript_text(trial.transcript).splitlines())

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mcp_evals.conversation import Usage
-from mcp_evals.results import CaseResult, Estimate, RunSettings, Tally, Verdict
+from mcp_evals.results import CaseResult, Check, Estimate, RunSettings, Tally, Verdict
 
 MARKS: Final[dict[Verdict, str]] = {"passed": "pass", "warned": "warn", "failed": "FAIL", "errored": "ERROR"}
 """Verdicts as a reader sees them: what needs a look stands out, also without colour."""
@@ -57,6 +57,11 @@ def score(value: float | None, deviation: float | None = None) -> str:
     """A score from 0 to 1, with the spread of the trials where there is one."""
     spread = f" ± {deviation:.2f}" if deviation else ""
     return "no score" if value is None else f"{value:.2f}{spread}"
+
+
+def check_name(check: Check) -> str:
+    """What was checked, and in which turn."""
+    return check.name if check.turn is None else f"turn {check.turn + 1}: {check.name}"
 
 
 def check_state(score: float | None) -> str:

@@ -363,8 +363,9 @@ def _summed_up(value: float | None, turns: Sequence[TurnValue]) -> Measured:
         for turn in turns
         if turn.value != 1.0 and turn.reason
     ]
-    more = [f"and {len(reasons) - _SHOWN} more turns"] * (len(reasons) > _SHOWN)
-    return Measured(value, "; ".join([*reasons[:_SHOWN], *more]) or None, tuple(turns))
+    more = len(reasons) - _SHOWN
+    told = [f"and {more} more turn{'s' * (more > 1)}"] * (more > 0)
+    return Measured(value, "; ".join([*reasons[:_SHOWN], *told]) or None, tuple(turns))
 
 
 _SHOWN: Final = 3

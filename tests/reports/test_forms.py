@@ -1,6 +1,7 @@
 """Each form of a small report, whole, as it stands in `data/reports`; hostile text cannot break any of them."""
 
 import json
+import re
 import unicodedata
 from pathlib import Path
 from typing import Any, get_args
@@ -10,7 +11,7 @@ import pytest
 from pydantic import JsonValue
 from reports.reported import DOWN, FLAKY, STEADY, SUITE, both, called, report_of, weather
 
-from mcp_evals.conversation import ToolCall
+from mcp_evals.conversation import ToolCall, Transcript
 from mcp_evals.reports.document import Report
 from mcp_evals.reports.forms import ENDINGS, Form, written
 from mcp_evals.suite import Suite
@@ -66,6 +67,18 @@ def test_a_check_that_was_not_evaluated_says_so_once(form: Form) -> None:
     lines = written(report_of({"a": [called(text="ha")]}, judged), form).splitlines()
 
     assert [1] == [line.count("not evaluated") for line in lines if "text.judged" in line]
+
+
+@pytest.mark.parametrize("form", ["text", "junit", "markdown"])
+def test_a_check_of_one_turn_says_of_which(form: Form) -> None:
+    turns = [{"user": "asked", "expect": {"text": [{"contains": text}]}} for text in ("ha", "ho")]
+    suite = Suite.model_validate({"name": "s", "cases": [{"id": "a", "turns": turns}]})
+    said = called(text="ha").invocations
+
+    report = written(report_of({"a": [Transcript(invocations=said + said)]}, suite), form)
+
+    # Markdown's table has the checks that passed too.
+    assert "turn 2: text.contains" == re.findall("turn [0-9]: text.contains", report)[-1]
 
 
 def test_every_form_has_a_file_ending() -> None:
