@@ -271,6 +271,53 @@ class Range(_Critic):
         return PERFECT
 
 
+class Length(_Critic):
+    """A text, list or object of some length."""
+
+    kind: Literal["length"] = "length"
+    """Chooses this critic."""
+    low: int | None = Field(default=None, ge=0)
+    """Least number of characters, items or keys."""
+    high: int | None = Field(default=None, ge=0)
+    """Greatest number of characters, items or keys."""
+    needs_expected: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _some_bound(self) -> Self:
+        if self.low is None and self.high is None:
+            raise ValueError("give `low`, `high` or both")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"`low` {self.low} must not be greater than `high` {self.high}")
+        return self
+
+    def score(self, expected: Value, actual: Value) -> Match:
+        if not isinstance(actual, str | list | dict):
+            return Match(0.0, f"{shown_value(actual)} has no length")
+        if self.low is not None and len(actual) < self.low:
+            return Match(0.0, f"has length {len(actual)}, less than {self.low}")
+        if self.high is not None and len(actual) > self.high:
+            return Match(0.0, f"has length {len(actual)}, more than {self.high}")
+        return PERFECT
+
+
+class SchemaCritic(_Critic):
+    """A value that fits a JSON Schema."""
+
+    kind: Literal["json_schema"] = "json_schema"
+    """Chooses this critic."""
+    json_schema: dict[str, JsonValue]
+    """JSON Schema, 2020-12 unless `$schema` says otherwise."""
+    needs_expected: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _is_schema(self) -> Self:
+        _require_schema(self.json_schema)
+        return self
+
+    def score(self, expected: Value, actual: Value) -> Match:
+        return Match(0.0, "not given") if actual is ABSENT else _fits_schema(self.json_schema, actual)
+
+
 class Present(_Critic):
     """An argument that is given, whatever its value; or one that is not."""
 
@@ -310,7 +357,18 @@ class Custom(_Critic):
 
 
 Critic = Annotated[
-    Exact | Numeric | Datetime | Similarity | OneOf | SetCritic | PatternCritic | Range | Present | Custom,
+    Exact
+    | Numeric
+    | Datetime
+    | Similarity
+    | OneOf
+    | SetCritic
+    | PatternCritic
+    | Range
+    | Length
+    | SchemaCritic
+    | Present
+    | Custom,
     Field(discriminator="kind"),
 ]
 """How one argument is compared."""
@@ -414,31 +472,15 @@ class JsonSchema(_TextExpectation):
 
     @model_validator(mode="after")
     def _is_schema(self) -> Self:
-        from jsonschema import SchemaError  # slow to load, used by few suites
-        from jsonschema.validators import validator_for
-
-        try:
-            validator_for(self.json_schema).check_schema(self.json_schema)
-        except SchemaError as error:
-            raise ValueError(f"not a JSON Schema: {error.message}") from None
+        _require_schema(self.json_schema)
         return self
 
     def score(self, answer: str) -> Match:
-        from jsonschema.exceptions import best_match  # pyright: ignore[reportUnknownVariableType]  slow to load, used by few suites
-        from jsonschema.validators import validator_for
-        from referencing.exceptions import Unresolvable
-        from referencing.jsonschema import EMPTY_REGISTRY
-
         try:
             value = parse_json(answer)
         except ValueError as error:
             return Match(0.0, f"not JSON: {error}")
-        validator = validator_for(self.json_schema)(self.json_schema, registry=EMPTY_REGISTRY)
-        try:
-            found = cast("ValidationError | None", best_match(validator.iter_errors(value)))
-        except Unresolvable as error:
-            return Match(0.0, f"the schema refers to {error.ref}, which is not in it; nothing is fetched")
-        return PERFECT if found is None else Match(0.0, f"{found.json_path}: {found.message}")
+        return _fits_schema(self.json_schema, value)
 
 
 class Judged(_TextExpectation):
@@ -584,6 +626,30 @@ def _compile(pattern: str) -> None:
         regex.compile(pattern)
     except regex.error as error:
         raise ValueError(f"not a regular expression: {error}") from None
+
+
+def _require_schema(schema: dict[str, JsonValue]) -> None:
+    from jsonschema import SchemaError  # slow to load, used by few suites
+    from jsonschema.validators import validator_for
+
+    try:
+        validator_for(schema).check_schema(schema)
+    except SchemaError as error:
+        raise ValueError(f"not a JSON Schema: {error.message}") from None
+
+
+def _fits_schema(schema: dict[str, JsonValue], value: Any) -> Match:
+    from jsonschema.exceptions import best_match  # pyright: ignore[reportUnknownVariableType]  slow to load, used by few suites
+    from jsonschema.validators import validator_for
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import EMPTY_REGISTRY
+
+    validator = validator_for(schema)(schema, registry=EMPTY_REGISTRY)
+    try:
+        found = cast("ValidationError | None", best_match(validator.iter_errors(value)))
+    except Unresolvable as error:
+        return Match(0.0, f"the schema refers to {error.ref}, which is not in it; nothing is fetched")
+    return PERFECT if found is None else Match(0.0, f"{found.json_path}: {found.message}")
 
 
 def _search(pattern: str, text: str) -> Match:

@@ -76,6 +76,8 @@ def _looser_expect(earlier: Expect, later: Expect) -> Iterator[str]:
         "text checks": (len(earlier.text), len(later.text)),
     }
     yield from (f"{was} {what} became {now}" for what, (was, now) in sizes.items() if now < was)
+    if len(later.alternatives) > len(earlier.alternatives) and earlier.calls is not None:
+        yield f"{len(later.alternatives) - len(earlier.alternatives)} more ways are right"
     if earlier.calls is not None and later.calls is None:
         yield "the calls may be left unsaid"
     if earlier.state is not None and later.state is None:

@@ -13,7 +13,7 @@ class StubToolbox:
 
     def __init__(self, case: Case) -> None:
         expectations: list[Expect] = [*(turn.expect for turn in case.all_turns), case.expect]
-        calls = [call for expect in expectations for call in expect.calls or () if call.stubbed]
+        calls = [call for expect in expectations for call in expect.all_calls if call.stubbed]
         self._stubs = list({id(call): call for call in calls}.values())
         self._used: set[int] = set()
         self._replies = list(case.scenario.replies or ()) if case.scenario else []

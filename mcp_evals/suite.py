@@ -105,6 +105,8 @@ class Expect(Model):
 
     calls: tuple[ExpectedCall, ...] | None = None
     """The calls of a right answer; an empty list says that no tool must be called, no list says nothing about calls."""
+    alternatives: tuple[tuple[ExpectedCall, ...], ...] = ()
+    """Other lists of calls that are as right; the list that fits best counts."""
     order: Order = "any"
     """Whether the calls must come in this order."""
     credit: Literal["none", "subsequence"] = "none"
@@ -126,9 +128,16 @@ class Expect(Model):
     def _order_of_something(self) -> Self:
         if self.calls is None and {"order", "credit"} & self.model_fields_set:
             raise ValueError("`order` and `credit` need `calls`")
+        if self.alternatives and self.calls is None:
+            raise ValueError("`alternatives` need `calls`, to which they are alternatives")
         if self.any_call and self.calls == ():
             raise ValueError("`any_call` asks for a call and `calls: []` forbids all")
         return self
+
+    @property
+    def all_calls(self) -> tuple[ExpectedCall, ...]:
+        """The calls of all lists, one list after the other: an alignment counts them so."""
+        return tuple(call for calls in (self.calls or (), *self.alternatives) for call in calls)
 
 
 class Rubric(Model):

@@ -197,8 +197,8 @@ def _check_line(check: Check) -> CheckLine:
 
 def _call_line(row: AlignedCall, expect: Expect, made: Sequence[Any]) -> CallLine:
     expected = actual = None
-    if row.expected is not None and expect.calls is not None:
-        call = expect.calls[row.expected]
+    if row.expected is not None:
+        call = expect.all_calls[row.expected]
         expected = call_text(call.tool, call.args)
     if row.actual is not None and row.actual < len(made):
         actual = call_text(made[row.actual].name, made[row.actual].arguments)
@@ -219,6 +219,8 @@ def _expectation(expect: Expect) -> str:
     parts: list[str] = []
     if expect.calls is not None:
         calls = ", ".join(call_text(call.tool, call.args) for call in expect.calls) or "no call"
+        ways = len(expect.alternatives)
+        calls += f" (or {ways} other way{'s' if ways > 1 else ''})" if ways else ""
         parts.append(calls + ("" if expect.order == "any" else f" {expect.order.replace('_', ' ')}"))
     parts += [f"require {tool}" for tool in expect.require]
     parts += [f"forbid {tool}" for tool in expect.forbid]

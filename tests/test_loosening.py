@@ -32,6 +32,7 @@ def calls(**fields: Any) -> dict[str, Any]:
          calls(critics=[{"field": "amount", "kind": "numeric", "tolerance": 2}]), "pay: amount: tolerance 0.1 became 2"),
         (calls(critics=[{"field": "to", "kind": "similarity"}]),
          calls(critics=[{"field": "to", "kind": "similarity", "pass_at": 0.5}]), "pay: to: pass_at 0.8 became 0.5"),
+        (calls(), {**calls(), "alternatives": [[]]}, "1 more ways are right"),
         (calls(), {"calls": None}, "the calls may be left unsaid"),
         ({"forbid": ["a"], "require": ["b"]}, {"require": ["b"]}, "1 forbidden tools became 0"),
         ({"text": [{"contains": "a"}]}, {}, "1 text checks became 0"),

@@ -361,7 +361,7 @@ def _call_rows(case: Case, trial: Trial) -> Iterator[CallRow]:
         for row in aligned:
             place = None if row.actual is None else part.start + row.actual
             seen |= set() if place is None else {place}
-            wanted = part.expect.calls or ()
+            wanted = part.expect.all_calls
             yield CallRow(
                 turn=part.turn,
                 status=row.status,

@@ -12,7 +12,7 @@ from mcp_evals.results import AlignedCall, CaseScore, Check, Judgement
 from mcp_evals.scoring.calls import SURPLUS, Fit, Names, fit_calls
 from mcp_evals.scoring.judge import NO_JUDGE, conversation_before, judge_status, judgement_key
 from mcp_evals.scoring.state import state_after
-from mcp_evals.suite import Case, Expect, Limits, Rubric, ToolState, Turn
+from mcp_evals.suite import Case, Expect, ExpectedCall, Limits, Rubric, ToolState, Turn
 
 
 def score_case(
@@ -131,9 +131,11 @@ class _Evidence:
         checks: list[Check] = []
         aligned: tuple[AlignedCall, ...] = ()
         if expect.calls is not None:
-            fit = fit_calls(expect.calls, scope.calls, self._rubric, expect.order, self._names)
-            aligned = fit.aligned
-            checks += self._call_checks(expect, scope, fit)
+            fitted = [self._calls_part(expect, calls, scope) for calls in (expect.calls, *expect.alternatives)]
+            best = max(range(len(fitted)), key=lambda number: _worth(fitted[number].checks))
+            before = sum(map(len, (expect.calls, *expect.alternatives)[:best]))
+            aligned = tuple(_moved(row, before) for row in fitted[best].aligned)
+            checks += fitted[best].checks
         checks += self._tool_gates(expect, scope)
         checks += [self._text_check(check, scope) for check in expect.text]
         if expect.limits is not None:
@@ -141,6 +143,12 @@ class _Evidence:
         if expect.state is not None:
             checks.append(_state_check(expect.state, scope))
         return _Part(tuple(check.model_copy(update={"turn": scope.turn}) for check in checks), aligned)
+
+    def _calls_part(self, expect: Expect, calls: tuple[ExpectedCall, ...], scope: _Scope) -> _Part:
+        """The checks of one list of calls, whose own indices the alignment has."""
+        fit = fit_calls(calls, scope.calls, self._rubric, expect.order, self._names)
+        alone = expect.model_copy(update={"calls": calls, "alternatives": ()})
+        return _Part(tuple(self._call_checks(alone, scope, fit)), fit.aligned)
 
     def _call_checks(self, expect: Expect, scope: _Scope, fit: Fit) -> list[Check]:
         assert expect.calls is not None  # noqa: S101  the caller looked
@@ -240,6 +248,15 @@ class _Evidence:
         return [
             _limit_check(name, limit, measured[name]) for name, limit in limits.model_dump(exclude_none=True).items()
         ]
+
+
+def _worth(checks: Sequence[Check]) -> tuple[bool, float]:
+    """How good a list of calls looks: failed gates decide, then the score."""
+    return not any(check.weight is None and check.score == 0 for check in checks), _weighted(checks) or 0.0
+
+
+def _moved(row: AlignedCall, places: int) -> AlignedCall:
+    return row if row.expected is None or not places else row.model_copy(update={"expected": row.expected + places})
 
 
 def _call_check(row: AlignedCall, expect: Expect, scope: _Scope, counts: bool) -> Check:

@@ -175,12 +175,13 @@ class _Offer(NamedTuple):
 
 
 def _of_expect(expect: Expect, offer: _Offer) -> Iterator[_Finding]:
-    calls = expect.calls or ()
-    for index, call in enumerate(calls):
+    lists: list[tuple[Place, Sequence[ExpectedCall]]] = [(("calls",), expect.calls or ())]
+    lists += [(("alternatives", number), calls) for number, calls in enumerate(expect.alternatives)]
+    for place, index, call in ((place, index, call) for place, calls in lists for index, call in enumerate(calls)):
         tool = offer.names.definition(call.tool)
         if offer.tools and tool is None:
-            yield _unknown_tool(call.tool, offer).at(("calls", index, "tool"))
-        yield from (finding.at(("calls", index)) for finding in _of_call(call, tool, offer))
+            yield _unknown_tool(call.tool, offer).at((*place, index, "tool"))
+        yield from (finding.at((*place, index)) for finding in _of_call(call, tool, offer))
     for key, names, known in (("require", expect.require, offer.names), ("forbid", expect.forbid, offer.anywhere)):
         for index, name in enumerate(names):
             if offer.tools and known.definition(name) is None:

@@ -119,6 +119,6 @@ class _LiveToolbox:
 def _to_be_called(case: Case) -> set[str]:
     """Folded names of the tools that must really run for a case to pass."""
     expects = (case.expect, *(turn.expect for turn in case.turns))
-    calls = [call for expect in expects for call in expect.calls or ()]
+    calls = [call for expect in expects for call in expect.all_calls]
     stubbed = {fold_tool_name(call.tool) for call in calls if call.stubbed}
     return {fold_tool_name(call.tool) for call in calls} - stubbed

@@ -4,6 +4,7 @@ import pytest
 from fakes import called, case_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from mcp_evals.conversation import Invocation, Step, ToolCall, ToolDefinition, ToolResult, Transcript, Usage
 from mcp_evals.results import Judgement
@@ -79,6 +80,27 @@ def test_an_argument_that_nobody_expected_costs_like_a_wrong_one() -> None:
 
     assert 0.75 == score_case(case, transcript, RUBRIC).score
     assert 1.0 == score_case(case, transcript, Rubric(extra_arguments="ignore")).score
+
+
+def test_of_several_right_ways_the_one_that_fits_best_counts() -> None:
+    one = {"tool": "get_forecast", "args": {"city": "Oslo", "days": 2}}
+    two = [{"tool": "get_weather", "args": {"city": city}} for city in ("Oslo", "Rome")]
+    case = case_of(expect={"calls": [one], "alternatives": [two, []]})
+
+    first = score_case(case, called(("get_forecast", {"city": "Oslo", "days": 2})), RUBRIC)
+    second = score_case(case, called(*[("get_weather", {"city": city}) for city in ("Rome", "Oslo")]), RUBRIC)
+    none = score_case(case, called(), RUBRIC)
+    near = score_case(case, called(("get_weather", {"city": "Oslo"}), ("get_weather", {"city": "Bergen"})), RUBRIC)
+
+    assert [1.0, 1.0, 1.0, 0.75] == [score.score for score in (first, second, none, near)]
+    assert [1, 2] == [row.expected for row in second.calls[0]]
+    assert ["get_forecast", "get_weather", "get_weather"] == [call.tool for call in case.expect.all_calls]
+    assert 'get_weather: city "Bergen" is not "Rome"' == near.reason
+
+
+def test_alternatives_to_nothing_are_refused() -> None:
+    with pytest.raises(ValidationError, match="`alternatives` need `calls`"):
+        case_of(expect={"alternatives": [[{"tool": "a"}]]})
 
 
 def test_an_argument_that_must_be_left_out_is_left_out_whatever_the_schemas_default() -> None:
