@@ -19,7 +19,6 @@ from mcp_evals.compare import (
     groups_of,
     hidden_sentence,
     outcomes_by_case,
-    plural,
 )
 from mcp_evals.errors import LimitError, UsageError
 from mcp_evals.model import Model
@@ -33,6 +32,7 @@ from mcp_evals.stats.sequential import (
     shuffled_cases,
 )
 from mcp_evals.suite import Case
+from mcp_evals.text import plural
 
 SHOWN: Final = 10
 """Changed cases that an answer names on each side."""

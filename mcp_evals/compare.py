@@ -25,6 +25,7 @@ from mcp_evals.results import (
 )
 from mcp_evals.scoring.trials import result_of_trials
 from mcp_evals.suite import Case, Suite
+from mcp_evals.text import plural
 
 MORE_TRIALS: Final = 3
 """More trials of each case that a next step speaks of."""
@@ -643,8 +644,3 @@ def _signed(share: float, n: int) -> str:
 
 def _span(estimate: Estimate, n: int) -> str:
     return f"between {_signed(estimate.low, n)} and {_signed(estimate.high, n)}"
-
-
-def plural(count: int) -> str:
-    """The s of so many."""
-    return "" if count == 1 else "s"

@@ -1,49 +1,27 @@
-"""Compare one argument (a critic) or one answer (a text expectation) with what was expected: data and a pure `score`.
+"""Compare one argument of a call with what was expected: data and a pure `score`.
 
 A critic that cannot read a value scores 0 and says why; it never raises on what a model wrote.
 """
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, cast
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 
-from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from mcp_evals.json_match import ABSENT, Difference, Value, json_difference, json_equal, shown_value
+from mcp_evals.matching import (
+    PERFECT,
+    Match,
+    Weight,
+    find_pattern,
+    fits_schema,
+    require_pattern,
+    require_schema,
+    similar_match,
+    similarity,
+)
 from mcp_evals.model import Finite, Fraction, Model, NonNegative, parse_json
 from mcp_evals.plugins import load_plugin
-from mcp_evals.text import rouge1, tfidf_cosine
-
-if TYPE_CHECKING:
-    from jsonschema.exceptions import ValidationError  # slow to load
-
-WeightName = Literal["minimal", "very_low", "low", "medium", "high", "very_high", "critical"]
-Weight = WeightName | NonNegative
-"""Importance beside its neighbours: a number, or a word; `medium` is 1, each step is a quarter."""
-_WEIGHT_NAMES: Final = ("minimal", "very_low", "low", "medium", "high", "very_high", "critical")
-
-SEARCH_TIMEOUT_S: Final = 1.0
-"""A pattern that takes longer than this on one text is given up: it backtracks without bound."""
-
-
-def weight_number(weight: Weight) -> float:
-    """The number behind a weight: `minimal` 0.25, `medium` 1, `critical` 1.75."""
-    return (_WEIGHT_NAMES.index(weight) + 1) / 4 if isinstance(weight, str) else float(weight)
-
-
-class Match(NamedTuple):
-    """How well one value fits."""
-
-    score: float
-    """From 0 to 1."""
-    reason: str | None = None
-    """Why it is not 1."""
-
-
-PERFECT: Final = Match(1.0)
-
-
-# --- critics: one argument
 
 
 class _Critic(Model):
@@ -174,13 +152,13 @@ class Similarity(_Critic):
     def score(self, expected: Value, actual: Value) -> Match:
         if not isinstance(expected, str) or not isinstance(actual, str):
             return Match(0.0, f"{shown_value(expected if isinstance(actual, str) else actual)} is not text")
-        return _similar(expected, actual, self.metric, self.pass_at)
+        return similar_match(expected, actual, self.metric, self.pass_at)
 
     def fit(self, expected: Value, actual: Value) -> float:
         if not isinstance(expected, str) or not isinstance(actual, str):
             return 0.0
-        similarity = _similarity(expected, actual, self.metric)
-        return 1.0 if similarity >= self.pass_at else similarity
+        found = similarity(expected, actual, self.metric)
+        return 1.0 if found >= self.pass_at else found
 
 
 class OneOf(_Critic):
@@ -232,13 +210,13 @@ class PatternCritic(_Critic):
 
     @model_validator(mode="after")
     def _compiles(self) -> Self:
-        _compile(self.pattern)
+        require_pattern(self.pattern)
         return self
 
     def score(self, expected: Value, actual: Value) -> Match:
         if not isinstance(actual, str):
             return Match(0.0, f"{shown_value(actual)} is not text")
-        return _search(self.pattern, actual)
+        return find_pattern(self.pattern, actual)
 
 
 class Range(_Critic):
@@ -311,11 +289,11 @@ class SchemaCritic(_Critic):
 
     @model_validator(mode="after")
     def _is_schema(self) -> Self:
-        _require_schema(self.json_schema)
+        require_schema(self.json_schema)
         return self
 
     def score(self, expected: Value, actual: Value) -> Match:
-        return Match(0.0, "not given") if actual is ABSENT else _fits_schema(self.json_schema, actual)
+        return Match(0.0, "not given") if actual is ABSENT else fits_schema(self.json_schema, actual)
 
 
 class Present(_Critic):
@@ -372,152 +350,6 @@ Critic = Annotated[
     Field(discriminator="kind"),
 ]
 """How one argument is compared."""
-
-
-# --- text expectations: one answer
-
-
-class _TextExpectation(Model):
-    weight: Weight | None = None
-    """None: a gate, which fails the case when it fails. A weight: it counts into the score instead."""
-
-    def score(self, answer: str) -> Match:
-        """How well the answer fits, from 0 to 1."""
-        raise NotImplementedError
-
-    @property
-    def name(self) -> str:
-        """The key by which the expectation is written, such as `contains`."""
-        return next(key for key in _TEXT_KEYS if key in type(self).model_fields)
-
-
-class _CaseOption(_TextExpectation):
-    ignore_case: bool = False
-    """Upper and lower case are the same."""
-
-    def _case(self, text: str) -> str:
-        return text.casefold() if self.ignore_case else text
-
-
-class Equals(_CaseOption):
-    """The whole answer, without blanks around it."""
-
-    equals: str
-    """The answer."""
-
-    def score(self, answer: str) -> Match:
-        same = self._case(answer.strip()) == self._case(self.equals.strip())
-        return PERFECT if same else Match(0.0, "the answer is another text")
-
-
-class Contains(_CaseOption):
-    """A text that must occur."""
-
-    contains: str
-    """The text."""
-
-    def score(self, answer: str) -> Match:
-        return (
-            PERFECT
-            if self._case(self.contains) in self._case(answer)
-            else Match(0.0, f"output missing: {self.contains!r}")
-        )
-
-
-class NotContains(_CaseOption):
-    """A text that must not occur."""
-
-    not_contains: str
-    """The text."""
-
-    def score(self, answer: str) -> Match:
-        found = self._case(self.not_contains) in self._case(answer)
-        return Match(0.0, f"output must not contain: {self.not_contains!r}") if found else PERFECT
-
-
-class Pattern(_TextExpectation):
-    """A regular expression that must find something."""
-
-    pattern: str
-    """Regular expression; it may match anywhere."""
-
-    @model_validator(mode="after")
-    def _compiles(self) -> Self:
-        _compile(self.pattern)
-        return self
-
-    def score(self, answer: str) -> Match:
-        return _search(self.pattern, answer)
-
-
-class Similar(_TextExpectation):
-    """An answer like a reference."""
-
-    similar: str
-    """The reference."""
-    metric: Literal["rouge1", "tfidf"] = "rouge1"
-    """ROUGE-1 F with stemming, or the cosine of TF-IDF vectors."""
-    pass_at: Fraction = 0.5
-    """From this similarity on the score is 1; below it, the similarity itself."""
-
-    def score(self, answer: str) -> Match:
-        return _similar(self.similar, answer, self.metric, self.pass_at)
-
-
-class JsonSchema(_TextExpectation):
-    """An answer that is JSON and fits a schema."""
-
-    json_schema: dict[str, JsonValue]
-    """JSON Schema, 2020-12 unless `$schema` says otherwise."""
-
-    @model_validator(mode="after")
-    def _is_schema(self) -> Self:
-        _require_schema(self.json_schema)
-        return self
-
-    def score(self, answer: str) -> Match:
-        try:
-            value = parse_json(answer)
-        except ValueError as error:
-            return Match(0.0, f"not JSON: {error}")
-        return _fits_schema(self.json_schema, value)
-
-
-class Judged(_TextExpectation):
-    """A criterion that a model judges; scored from a judgement that was made elsewhere."""
-
-    judged: str = Field(min_length=1)
-    """What must be true of the answer, in a sentence."""
-    id: str | None = None
-    """Name of the criterion in reports and for calibration."""
-
-    def score(self, answer: str) -> Match:
-        raise NotImplementedError("a judged criterion is scored from a Judgement")
-
-
-_TEXT_KEYS: Final = ("equals", "contains", "not_contains", "pattern", "similar", "json_schema", "judged")
-
-
-def _text_kind(value: Any) -> str | None:
-    keys: Sequence[str] = list(value if isinstance(value, dict) else getattr(type(value), "model_fields", ()))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    return next((key for key in _TEXT_KEYS if key in keys), None)
-
-
-TextExpectation = Annotated[
-    Annotated[Equals, Tag("equals")]
-    | Annotated[Contains, Tag("contains")]
-    | Annotated[NotContains, Tag("not_contains")]
-    | Annotated[Pattern, Tag("pattern")]
-    | Annotated[Similar, Tag("similar")]
-    | Annotated[JsonSchema, Tag("json_schema")]
-    | Annotated[Judged, Tag("judged")],
-    Discriminator(
-        _text_kind,
-        custom_error_type="text_expectation",
-        custom_error_message=f"needs one of the keys {', '.join(_TEXT_KEYS)}",
-    ),
-]
-"""What an answer must be like."""
 
 
 # --- reading values
@@ -594,19 +426,6 @@ def _moment(value: Value, zone: str) -> _Moment | None:
     return _Moment(epoch_s, "a date" if has_date else "no date")
 
 
-def _similar(reference: str, text: str, metric: str, pass_at: float) -> Match:
-    similarity = _similarity(reference, text, metric)
-    if similarity >= pass_at:
-        return PERFECT
-    return Match(similarity, f"{metric} similarity {similarity:.3f} is below {pass_at:g}")
-
-
-def _similarity(reference: str, text: str, metric: str) -> float:
-    if reference == text:
-        return 1.0
-    return tfidf_cosine(reference, text) if metric == "tfidf" else rouge1(reference, text).f
-
-
 def _multiset_difference(expected: list[Any], actual: list[Any]) -> tuple[list[Any], list[Any]]:
     extra = list(actual)
     missing: list[Any] = []
@@ -617,49 +436,6 @@ def _multiset_difference(expected: list[Any], actual: list[Any]) -> tuple[list[A
         else:
             del extra[index]
     return missing, extra
-
-
-def _compile(pattern: str) -> None:
-    import regex  # slow to load, used by few suites
-
-    try:
-        regex.compile(pattern)
-    except regex.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
-
-
-def _require_schema(schema: dict[str, JsonValue]) -> None:
-    from jsonschema import SchemaError  # slow to load, used by few suites
-    from jsonschema.validators import validator_for
-
-    try:
-        validator_for(schema).check_schema(schema)
-    except SchemaError as error:
-        raise ValueError(f"not a JSON Schema: {error.message}") from None
-
-
-def _fits_schema(schema: dict[str, JsonValue], value: Any) -> Match:
-    from jsonschema.exceptions import best_match  # pyright: ignore[reportUnknownVariableType]  slow to load, used by few suites
-    from jsonschema.validators import validator_for
-    from referencing.exceptions import Unresolvable
-    from referencing.jsonschema import EMPTY_REGISTRY
-
-    validator = validator_for(schema)(schema, registry=EMPTY_REGISTRY)
-    try:
-        found = cast("ValidationError | None", best_match(validator.iter_errors(value)))
-    except Unresolvable as error:
-        return Match(0.0, f"the schema refers to {error.ref}, which is not in it; nothing is fetched")
-    return PERFECT if found is None else Match(0.0, f"{found.json_path}: {found.message}")
-
-
-def _search(pattern: str, text: str) -> Match:
-    import regex  # slow to load; the standard library's `re` has no time limit
-
-    try:
-        found = regex.search(pattern, text, timeout=SEARCH_TIMEOUT_S)
-    except TimeoutError:
-        return Match(0.0, f"/{pattern}/ was given up after {SEARCH_TIMEOUT_S:g} s: it backtracks without bound")
-    return PERFECT if found else Match(0.0, f"/{pattern}/ finds nothing")
 
 
 def _difference_text(found: Difference, expected: Value, actual: Value) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from mcp_evals.conversation import Task, ToolDefinition
 from mcp_evals.errors import EvalsError
 from mcp_evals.targets.base import NoToolbox
+from mcp_evals.text import plural
 from mcp_evals.workspace import Workspace
 
 _PROBE = ToolDefinition(
@@ -49,7 +50,7 @@ async def diagnose(workspace: Workspace, target: str | None = None) -> AsyncGene
     for entry in workspace.library.entries():
         cases = len(entry.loaded.suite.cases) if entry.loaded else 0
         problems = f", broken: {entry.problems[0]}" if entry.problems else ""
-        yield Finding(not entry.problems, f"suite {entry.name}: {cases} cases{problems}")
+        yield Finding(not entry.problems, f"suite {entry.name}: {cases} case{plural(cases)}{problems}")
     for line in workspace.list_targets().targets:
         yield Finding(
             True,

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AliasChoices, Discriminator, Field, JsonValue, Tag, model_validator
 
 from mcp_evals.conversation import Message, ToolDefinition
-from mcp_evals.critics import Critic, TextExpectation
+from mcp_evals.critics import Critic
 from mcp_evals.json_match import wildcard_value
 from mcp_evals.model import DIGEST_CONTEXT, Fraction, Model, NonNegative, digest
+from mcp_evals.text_expectations import TextExpectation
 
 Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """A name that people read and write."""

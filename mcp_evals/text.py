@@ -259,6 +259,11 @@ def _left_out(count: int) -> str:
     return f"… (+{count} characters)"
 
 
+def plural(count: int) -> str:
+    """The s of so many."""
+    return "" if count == 1 else "s"
+
+
 def fence(text: str, marker: str) -> str:
     """Untrusted text between two lines that bear the marker, which must be random: unknown to whoever wrote the text.
 

@@ -61,6 +61,25 @@ def test_the_exit_code_puts_errors_before_failures(
     assert exit_code(answer) == code
 
 
+def test_the_next_step_is_told_as_a_command(command: Command) -> None:
+    failed = command("run", "weather", "--target", "recorded:wrong")
+
+    run_id = re.findall(r"run (\S+): weather", failed.stdout)[0]
+    assert f"next: mcp-evals report {run_id} --case oslo for the evidence" in failed.stdout
+
+
+def test_a_run_is_scored_again_with_todays_suite_and_without_a_model(command: Command, tmp_path: Path) -> None:
+    run = json.loads(command("run", "weather", "--target", "recorded:wrong", "--format", "json").stdout)
+    path = tmp_path / "suites" / "weather.json"
+    path.write_text(
+        path.read_text().replace('"city": "oslo"', '"city": "paris"').replace('"city": "rome"', '"city": "paris"')
+    )
+
+    again = command("rescore", run["run_id"], "--format", "json")
+
+    assert (again.exit_code, json.loads(again.stdout)["cases"]["passed"]) == (PASSED, 2)
+
+
 @pytest.mark.parametrize(("fail_under", "code"), [("0.83", PASSED), ("0.84", FAILED), ("0", PASSED), ("1", FAILED)])
 def test_a_run_may_have_to_pass_only_a_share_of_its_cases(command: Command, fail_under: str, code: int) -> None:
     result = command("run", "assistant", "--target", "recorded:needle-3-strict", "--fail-under", fail_under)

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from mcp_evals.critics import Critic, Match, TextExpectation, weight_number
+from mcp_evals.critics import Critic
 from mcp_evals.json_match import ABSENT, Value
+from mcp_evals.matching import Match, weight_number
+from mcp_evals.text_expectations import TextExpectation
 
 CRITIC: TypeAdapter[Critic] = TypeAdapter(Critic)
 TEXT: TypeAdapter[TextExpectation] = TypeAdapter(TextExpectation)
@@ -180,6 +182,15 @@ def test_a_pattern_that_backtracks_without_bound_is_given_up():
     assert 0.0 == score
     assert reason is not None
     assert "given up after 1 s" in reason
+
+
+def test_a_pattern_inside_a_schema_has_the_same_limit():
+    schema: dict[str, JsonValue] = {"pattern": "(a|aa)+$"}
+
+    score, reason = TEXT.validate_python({"json_schema": schema}).score(f'"{"a" * 60}b"')
+
+    assert (0.0, "$: /(a|aa)+$/ was given up after 1 s: it backtracks without bound") == (score, reason)
+    assert Match(1.0) == TEXT.validate_python({"json_schema": schema}).score('"aaa"')
 
 
 def test_a_deep_value_is_compared_and_no_stack_overflows():

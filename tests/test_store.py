@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 
 from mcp_evals.conversation import Invocation, Message, Step, ToolCall, ToolDefinition, ToolResult, Transcript, Usage
-from mcp_evals.critics import Contains, Numeric
+from mcp_evals.critics import Numeric
 from mcp_evals.errors import NotFoundError, StoreError, UsageError
 from mcp_evals.results import CaseScore, Check, Judgement, Outcome, Run, RunSettings, Trial, TrialError
 from mcp_evals.store import _MIGRATIONS, Spent, Store, _started_by_ps
 from mcp_evals.suite import Case, Expect, ExpectedCall, Rubric, Suite
+from mcp_evals.text_expectations import Contains
 
 # As every file has it: with its kind.
 CRITIC = Numeric(kind="numeric", field="z", tolerance=1)

@@ -22,7 +22,7 @@ from mcp_evals.commands.door import (
     with_workspace,
     write,
 )
-from mcp_evals.text import shorten
+from mcp_evals.text import plural, shorten
 from mcp_evals.workspace import Workspace
 from mcp_evals.workspace.captures import Capture, ProposedSuite
 
@@ -116,7 +116,7 @@ def capture_text(found: Capture) -> str:
 
 
 def _saved_lines(saved: ProposedSuite) -> Iterator[str]:
-    yield f"{saved.path}: {len(saved.proposals)} cases"
+    yield f"{saved.path}: {len(saved.proposals)} case{plural(len(saved.proposals))}"
     for case, proposal in saved.proposals.items():
         if proposal is None:
             yield f"{case}: as it was"

@@ -3,13 +3,14 @@
 Exit codes: 0 all passed, 1 some failed, 2 the call or a file is wrong, 3 trials errored, 4 undecided.
 """
 
+import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Literal, ParamSpec, TypeVar
+from typing import Annotated, Any, Final, Literal, ParamSpec, TypeVar
 
 import anyio
 import typer
@@ -117,8 +118,26 @@ class progress_bar:  # noqa: N801  reads as what it is: `with progress_bar() as 
 
 
 def show(answer: Model, form: str, output: Path | None) -> None:
-    text = answer.model_dump_json(indent=2, exclude_none=True) if form == "json" else answer_text(answer)
-    write(text, output)
+    """Write an answer; as text, with the next step as a command."""
+    if form == "json":
+        write(answer.model_dump_json(indent=2, exclude_none=True), output)
+    else:
+        write(_CALL.sub(lambda call: _as_command(call["tool"], call["run"], call["more"]), answer_text(answer)), output)
+
+
+_CALL: Final = re.compile(r'(?P<tool>get_run|control_run|judge_run)\(run_id="(?P<run>[^"]+)"(?P<more>[^()\n]*)\)')
+
+
+def _as_command(tool: str, run: str, more: str) -> str:
+    """What an agent would call, as a person types it."""
+    if tool == "judge_run":
+        return f"mcp-evals judge questions {run}"
+    if "rescore" in more:
+        return f"mcp-evals rescore {run}"
+    if tool == "control_run":
+        return f"mcp-evals run --resume {run}" + (" --errored" if "rerun_errored" in more else "")
+    case = re.search(r'case="([^"]+)"', more)
+    return f"mcp-evals report {run}" + (f" --case {case[1]}" if case else "")
 
 
 def write(text: str, output: Path | None) -> None:

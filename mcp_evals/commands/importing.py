@@ -19,6 +19,7 @@ from mcp_evals.suites.importers.engine import read_engine_cases
 from mcp_evals.suites.importers.evalsets import read_eval_set
 from mcp_evals.suites.saving import write_suite
 from mcp_evals.targets.recorded import RecordedTrial, write_recording
+from mcp_evals.text import plural
 
 importing = typer.Typer(no_args_is_help=True, help="Turn cases of other tools into a suite file.")
 app.add_typer(importing, name="import")
@@ -36,7 +37,7 @@ def import_bfcl(
     """Cases of the Berkeley Function-Calling Leaderboard, and recorded outputs of models on them."""
     suite = read_bfcl(file, category)
     write_suite(suite, output)
-    print(f"{output}: {len(suite.cases)} cases")
+    print(f"{output}: {len(suite.cases)} case{plural(len(suite.cases))}")
     if outputs and record:
         known = {case.id for case in suite.cases}
         rows = (RecordedTrial(case=case, transcript=said) for case, said in read_bfcl_outputs(outputs) if case in known)
@@ -54,7 +55,7 @@ def import_engine(
     """Cases of the agent engine harness: id, category, input, expected."""
     suite = read_engine_cases(file)
     write_suite(suite, output)
-    print(f"{output}: {len(suite.cases)} cases")
+    print(f"{output}: {len(suite.cases)} case{plural(len(suite.cases))}")
 
 
 @importing.command("arcade")
@@ -75,7 +76,7 @@ def import_arcade(
         name = re.sub(r"\W+", "-", suite.name.lower()).strip("-")
         path = output if len(found.suites) == 1 else output.with_stem(f"{output.stem}-{number}-{name}".rstrip("-"))
         write_suite(suite, path)
-        print(f"{path}: {len(suite.cases)} cases")
+        print(f"{path}: {len(suite.cases)} case{plural(len(suite.cases))}")
     for reason in found.left_out:
         print(f"left out: {reason}", file=sys.stderr)
 

@@ -31,6 +31,7 @@ from mcp_evals.reports.document import Report
 from mcp_evals.reports.forms import Form, written
 from mcp_evals.suites.schema import suite_schema
 from mcp_evals.suites.validate import validate_suite
+from mcp_evals.text import plural
 from mcp_evals.workspace import Workspace
 
 
@@ -61,7 +62,7 @@ def validate(
                 print(f"{name}: warning: {warning}")
             wrong += bool(findings.problems)
             if not findings.problems:
-                print(f"{name}: {len(ready.suite.cases)} cases, ok")
+                print(f"{name}: {len(ready.suite.cases)} case{plural(len(ready.suite.cases))}, ok")
         return wrong
 
     raise typer.Exit(WRONG if with_workspace(go, config, suites, servers) else PASSED)

@@ -16,6 +16,7 @@ from mcp_evals.commands.door import (
     Output,
     Servers,
     Suites,
+    TextOrJson,
     app,
     named_suite,
     progress_bar,
@@ -63,6 +64,9 @@ def run(
     ] = None,
     label: Annotated[str | None, typer.Option(help="Name for the run.")] = None,
     resume: Annotated[str | None, typer.Option(help="Go on with this run: only what is missing is run.")] = None,
+    errored: Annotated[
+        bool, typer.Option("--errored", help="With --resume: run the errored trials again, too.")
+    ] = False,
     record: Annotated[Path | None, typer.Option(help="Also write the transcripts, as a recording.")] = None,
     form: Annotated[
         Form, typer.Option("--format", help="Form of the output; markdown, junit and html are whole reports.")
@@ -103,7 +107,8 @@ def run(
     async def go(workspace: Workspace) -> tuple[RunAnswer, Report | None]:
         with progress_bar() as hear:
             if resume:
-                run_id = (await workspace.control_run(resume, "resume", wait_s=0, on_event=hear)).run_id
+                action = "rerun_errored" if errored else "resume"
+                run_id = (await workspace.control_run(resume, action, wait_s=0, on_event=hear)).run_id
             elif suite and target:
                 run_id = await workspace.start_run(
                     named_suite(suite),
@@ -130,6 +135,25 @@ def run(
     answer, report = with_workspace(go, config, suites, servers, limits)
     _show_whole(answer, report, form, output)
     raise typer.Exit(exit_code(answer, fail_under))
+
+
+@app.command()
+@told
+def rescore(
+    run_id: Annotated[str, typer.Argument(help="Run handle, or a unique beginning of it.")],
+    form: TextOrJson = "text",
+    config: Config = None,
+    suites: Suites = None,
+    servers: Servers = None,
+) -> None:
+    """Score the stored transcripts of a run again with today's suite, without a model."""
+
+    async def go(workspace: Workspace) -> RunAnswer:
+        return await workspace.control_run(run_id, "rescore", wait_s=None)
+
+    answer = with_workspace(go, config, suites, servers)
+    show(answer, form, None)
+    raise typer.Exit(exit_code(answer))
 
 
 @app.command()

@@ -12,7 +12,6 @@ import anyio
 from anyio import CapacityLimiter, Event, Lock
 
 from mcp_evals.conversation import Task, ToolDefinition, Transcript, Usage
-from mcp_evals.critics import Judged
 from mcp_evals.errors import EvalsError
 from mcp_evals.results import Judgement
 from mcp_evals.scoring.case import judged_questions
@@ -27,6 +26,7 @@ from mcp_evals.scoring.judge import (
 )
 from mcp_evals.suite import Case, JudgeSettings, Suite
 from mcp_evals.targets.base import NoToolbox, Target
+from mcp_evals.text_expectations import Judged
 
 logger = logging.getLogger(__name__)
 

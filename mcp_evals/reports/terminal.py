@@ -15,13 +15,12 @@ from mcp_evals.reports.words import (
     listed,
     over_trials,
     percent,
-    plural,
     price,
     score,
     settings_line,
     tokens,
 )
-from mcp_evals.text import shorten
+from mcp_evals.text import plural, shorten
 from mcp_evals.views import call_text, transcript_text
 
 WIDEST: Final = 32

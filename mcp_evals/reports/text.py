@@ -23,9 +23,9 @@ from mcp_evals.answers import (
 )
 from mcp_evals.judging.handing import QuestionPage, VerdictsTaken
 from mcp_evals.model import Model
-from mcp_evals.reports.words import MARKS, check_reason, check_state, counts, listed, percent, plural, points, price
+from mcp_evals.reports.words import MARKS, check_reason, check_state, counts, listed, percent, points, price
 from mcp_evals.results import Comparison, ComparisonTable
-from mcp_evals.text import shorten
+from mcp_evals.text import plural, shorten
 
 LINE: Final = 160
 """Characters of a reason or value in one line."""

@@ -5,6 +5,7 @@ from typing import Final
 
 from mcp_evals.conversation import Usage
 from mcp_evals.results import CaseResult, Check, Estimate, RunSettings, Tally, Verdict
+from mcp_evals.text import plural
 
 MARKS: Final[dict[Verdict, str]] = {"passed": "pass", "warned": "warn", "failed": "FAIL", "errored": "ERROR"}
 """Verdicts as a reader sees them: what needs a look stands out, also without colour."""
@@ -107,11 +108,6 @@ def settings_line(settings: RunSettings) -> str:
 def listed(names: Sequence[str], most: int = 20) -> str:
     """Names in a line, cut."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def plural(count: int) -> str:
-    """The s of so many."""
-    return "" if count == 1 else "s"
 
 
 def _digits(estimate: Estimate) -> int:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from mcp_evals.critics import WeightName, weight_number
+from mcp_evals.matching import WeightName, weight_number
 from mcp_evals.model import Model
 from mcp_evals.text import word_tokens
 

@@ -10,8 +10,9 @@ from typing import Any, Final, NamedTuple, cast
 from pydantic import JsonValue
 
 from mcp_evals.conversation import ToolCall, ToolDefinition
-from mcp_evals.critics import Critic, Exact, Match, Present, weight_number
+from mcp_evals.critics import Critic, Exact, Present
 from mcp_evals.json_match import ABSENT, Value, has_wildcard, json_equal, may_be_absent, value_key
+from mcp_evals.matching import Match, weight_number
 from mcp_evals.results import AlignedCall, ArgumentCheck, CallStatus
 from mcp_evals.suite import ExpectedCall, Order, Rubric
 from mcp_evals.text import fold_tool_name, shorten

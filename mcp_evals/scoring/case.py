@@ -6,13 +6,14 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from mcp_evals.conversation import Invocation, Step, ToolCall, ToolDefinition, Transcript, Usage
-from mcp_evals.critics import Judged, TextExpectation, weight_number
 from mcp_evals.json_match import json_difference
+from mcp_evals.matching import weight_number
 from mcp_evals.results import AlignedCall, CaseScore, Check, Judgement
 from mcp_evals.scoring.calls import SURPLUS, Fit, Names, fit_calls
 from mcp_evals.scoring.judge import NO_JUDGE, conversation_before, judge_status, judgement_key
 from mcp_evals.scoring.state import state_after
 from mcp_evals.suite import Case, Expect, ExpectedCall, Limits, Rubric, ToolState, Turn
+from mcp_evals.text_expectations import Judged, TextExpectation
 
 
 def score_case(

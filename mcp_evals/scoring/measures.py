@@ -9,13 +9,13 @@ from typing import Any, Final, NamedTuple
 from pydantic import JsonValue
 
 from mcp_evals.conversation import Invocation, Step, ToolCall, ToolDefinition, Transcript
-from mcp_evals.critics import Equals, Similar
 from mcp_evals.json_match import has_wildcard
 from mcp_evals.scoring import adk, gemini
 from mcp_evals.scoring.calls import Names
 from mcp_evals.scoring.gemini_files import GeminiInvocation, GeminiTurn
 from mcp_evals.scoring.trajectory import TrajectoryFit, find_loops, fit_trajectory, misfits, redundant_calls
 from mcp_evals.suite import Case, Expect, ExpectedCall, Order, Rubric
+from mcp_evals.text_expectations import Equals, Similar
 
 
 class Asked(NamedTuple):

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from pydantic import Field
 
-from mcp_evals.critics import Contains
 from mcp_evals.errors import InvalidFileError
 from mcp_evals.model import Model
 from mcp_evals.suite import Case, Expect, Rubric, Suite
@@ -15,6 +14,7 @@ from mcp_evals.suites.importers.adk_files import Reader, located
 from mcp_evals.suites.importers.imported import Imported
 from mcp_evals.suites.messages import as_list, as_object
 from mcp_evals.suites.places import first_problems
+from mcp_evals.text_expectations import Contains
 
 FORM: Final = "gemini_rs_cli"
 PASS_THRESHOLD: Final = 0.7

@@ -6,10 +6,10 @@ from typing import Any, Final, NamedTuple
 from pydantic import JsonValue, ValidationError
 
 from mcp_evals.conversation import Invocation, Transcript
-from mcp_evals.critics import Similar
 from mcp_evals.errors import InvalidFileError, Problem
 from mcp_evals.suite import Case, Expect, ExpectedCall, Suite, Turn
 from mcp_evals.text import shorten
+from mcp_evals.text_expectations import Similar
 
 
 class Imported(NamedTuple):

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from mcp_evals.critics import Contains
 from mcp_evals.errors import InvalidFileError
 from mcp_evals.suite import Case, Expect, Limits, Suite
 from mcp_evals.suites.files import load_suite
 from mcp_evals.suites.importers.engine import read_engine_cases
 from mcp_evals.suites.saving import write_suite
+from mcp_evals.text_expectations import Contains
 
 JSON_LINES = """{"id": "sum", "category": "math", "input": {"prompt": "2+2"}, "expected": {"must_call_tools": ["calc"], \
 "must_not_call_tools": ["rm"], "output_must_contain": ["4", "four"], "max_tokens": 0}}

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from mcp_evals.critics import Contains, Judged, Similar
 from mcp_evals.errors import InvalidFileError, UsageError
 from mcp_evals.scoring.case import score_case
 from mcp_evals.scoring.metrics import score_metrics
@@ -18,6 +17,7 @@ from mcp_evals.suites.importers.evalsets import read_eval_set
 from mcp_evals.suites.importers.imported import Imported
 from mcp_evals.suites.importers.transcripts import read_transcript, read_transcripts
 from mcp_evals.suites.saving import write_suite
+from mcp_evals.text_expectations import Contains, Judged, Similar
 
 EVALSETS = Path(os.environ.get("MCP_EVALS_EVALSETS_DIR", Path(__file__).parents[4] / "shared" / "evalsets"))
 REAL = {
