@@ -435,6 +435,9 @@ def _notes(pair: Pair, result: Any, left_out: str | None) -> tuple[str, ...]:
         for run, name in sides
         if run.run.status != "completed"
     ]
+    judges = [run.run.settings.judge or "no judge" for run, _ in sides]
+    if judges[0] != judges[1]:
+        notes.append(f"not judged alike: {pair.name_a} by {judges[0]}, {pair.name_b} by {judges[1]}")
     excluded = result.excluded
     if excluded.cases:
         notes.append(

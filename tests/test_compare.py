@@ -262,6 +262,14 @@ def test_what_was_loosened_since_the_baseline_is_said_where_runs_cannot_be_compa
     assert (len(comparison.notes), ()) == (9, loosened(strict, strict))
 
 
+def test_sides_that_were_not_judged_alike_are_told() -> None:
+    judged = run_of("b", ["+"] * 9, settings=RunSettings(trials=1, judge="openai:j"))
+
+    comparison = one(compare_runs([run_of("a", ["+"] * 9), judged]))
+
+    assert "not judged alike: a by no judge, b by openai:j" in comparison.notes
+
+
 def test_more_trials_are_priced_where_the_noise_is_the_models_own() -> None:
     trials = [("+-", "-+", "++", "--")[number % 4] for number in range(40)]
 
