@@ -57,7 +57,7 @@ def test_the_command_writes_one_suite_to_the_file_that_is_named(tmp_path: Path) 
 
     result = imported(file, "-o", str(tmp_path / "suite.yaml"))
 
-    assert (0, f"{tmp_path / 'suite.yaml'}: 1 cases\n") == (result.exit_code, result.stdout)
+    assert (0, f"{tmp_path / 'suite.yaml'}: 1 case\n") == (result.exit_code, result.stdout)
     assert ["oslo"] == [case.id for case in load_suite(tmp_path / "suite.yaml").suite.cases]
 
 
