@@ -122,7 +122,7 @@ class Store:
     def save_suite(self, suite: Suite) -> str:
         """Store a suite as it is now and return its digest, by which it is found again."""
         with self._writing() as db:
-            return _save_suite(db, suite)
+            return _save_suite(db, suite, suite.digest)
 
     def suite(self, digest: str) -> Suite:
         """The suite of that digest.
@@ -158,7 +158,7 @@ class Store:
             self._refuse_taken(db, run.label, run.id)
             if db.execute("SELECT 1 FROM run WHERE id = ?", (run.id,)).fetchone():
                 raise StoreError(f"there is a run {run.id} already; give the new one another id")
-            _save_suite(db, suite)
+            _save_suite(db, suite, run.suite_digest)
             columns = _columns_of_run(run)
             # Column names are those of the model, never a caller's.
             sql = f"INSERT INTO run ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
@@ -515,8 +515,9 @@ class Store:
 # --- rows and values
 
 
-def _save_suite(db: sqlite3.Connection, suite: Suite) -> str:
-    digest = suite.digest
+def _save_suite(db: sqlite3.Connection, suite: Suite, digest: str) -> str:
+    if db.execute("SELECT 1 FROM suite WHERE digest = ?", (digest,)).fetchone():
+        return digest
     # What is not set says something too: a rubric of a case lies over the suite's only where it is given.
     body = _as_given(suite.model_dump(mode="json"), suite.model_dump(mode="json", exclude_unset=True))
     db.execute(

@@ -4,9 +4,11 @@ Knows no MCP and no terminal. Each part stands on the one before: what is shared
 comparisons, what is withheld from a subject, attempts, saving; captures, verdicts and reports beside them.
 """
 
+import gc
 import os
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
 
 import anyio
 
@@ -24,6 +26,10 @@ from mcp_evals.workspace.verdicts import Verdicts
 __all__ = ["MAX_WAIT_S", "STORE_FILE", "Action", "Progress", "Reveal", "Workspace", "default_trials", "open_workspace"]
 
 
+SELDOM: Final = (50_000, 20, 100)
+"""Thresholds of the garbage collector while a workspace is open."""
+
+
 class Workspace(Saving, Captures, Tracks, Verdicts, Reporting):
     """The user's suites, runs and targets."""
 
@@ -34,13 +40,25 @@ async def open_workspace(settings: Settings, environ: Mapping[str, str] | None =
     failure: Exception | None = None
     tasks = anyio.create_task_group()
     workspace = Workspace(settings, tasks, os.environ if environ is None else environ)
-    async with tasks:
-        try:
-            yield workspace
-        except Exception as error:  # noqa: BLE001  kept and raised below, so that it leaves as itself, not in a group
-            failure = error
-        finally:
-            tasks.cancel_scope.cancel()
+    with _collecting_seldom():
+        async with tasks:
+            try:
+                yield workspace
+            except Exception as error:  # noqa: BLE001  kept and raised below, so that it leaves as itself, not in a group
+                failure = error
+            finally:
+                tasks.cancel_scope.cancel()
     workspace.close()
     if failure is not None:
         raise failure
+
+
+@contextmanager
+def _collecting_seldom() -> Generator[None]:
+    """Trials leave few cycles behind; to look for them among thousands of cases would cost a run a quarter of its time."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(*SELDOM)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
